@@ -1,0 +1,1 @@
+"""sophia-operator: services rolled out blue-green, gated on what Prometheus saw."""
