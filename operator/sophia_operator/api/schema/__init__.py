@@ -1,0 +1,1 @@
+"""From the models to what the cluster checks: structural schemas and CustomResourceDefinitions."""
