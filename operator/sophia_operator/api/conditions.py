@@ -1,0 +1,183 @@
+"""Conditions, the reasons they give, and the only functions that change a list of them.
+
+They follow the Kubernetes API conventions and kstatus: `Ready` is always there, `Reconciling` and `Stalled` are there only
+while true and never both, each names the generation it speaks of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from sophia_operator.api.common import ApiModel, Message, Timestamp
+
+
+class ConditionType(StrEnum):
+    """What a condition speaks of."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    PAUSED = "Paused"
+    METRICS_AVAILABLE = "MetricsAvailable"
+    TRAFFIC_VERIFIED = "TrafficVerified"
+    DRAIN_SAFE = "DrainSafe"
+
+
+class ConditionStatus(StrEnum):
+    """Whether it holds."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Why a condition, a transition or an event is what it is."""
+
+    # in order
+    SETTLED = "Settled"
+    FIRST_RELEASE = "FirstRelease"
+    NEW_RELEASE = "NewRelease"
+    PROGRESSING = "Progressing"
+    PROVISIONING = "Provisioning"
+    SMOKE_TESTING = "SmokeTesting"
+    SMOKE_TESTS_PASSED = "SmokeTestsPassed"
+    SHIFTING = "Shifting"
+    WEIGHT_OBSERVED = "WeightObserved"
+    STAGE_PASSED = "StagePassed"
+    PROMOTED = "Promoted"
+    ROLLING_BACK = "RollingBack"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"
+    REVERTED = "Reverted"
+    RETIRED = "Retired"
+    REBUILT = "Rebuilt"
+    AVAILABLE = "Available"
+    VERIFIED = "Verified"
+    # holds
+    PAUSED_BY_INTENT = "PausedByIntent"
+    PAUSED_BY_SERVICE = "PausedByService"
+    INCONCLUSIVE_LIMIT = "InconclusiveLimit"
+    GATE_FAILED_PAUSE = "GateFailedPause"
+    AWAITING_OBSERVATION = "AwaitingObservation"
+    AWAITING_DRAIN = "AwaitingDrain"
+    STABLE_NOT_READY = "StableNotReady"
+    METRICS_UNAVAILABLE = "MetricsUnavailable"
+    NOT_NEEDED = "NotNeeded"
+    # failures
+    ABORTED = "Aborted"
+    GATE_FAILED = "GateFailed"
+    SMOKE_TEST_FAILED = "SmokeTestFailed"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    CRASH_LOOP = "CrashLoop"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    GREEN_NOT_READY = "GreenNotReady"
+    ROUTE_NOT_PROGRAMMED = "RouteNotProgrammed"
+    ROUTE_REFUSED = "RouteRefused"
+    RELEASE_LATCHED = "ReleaseLatched"
+    RETRIED = "Retried"
+    PROMOTED_BY_INTENT = "PromotedByIntent"
+    # what stalls
+    INVALID_SPEC = "InvalidSpec"
+    INVALID_TEMPLATE = "InvalidTemplate"
+    INVALID_QUERY = "InvalidQuery"
+    GATEWAY_NOT_FOUND = "GatewayNotFound"
+    HOSTNAME_TAKEN = "HostnameTaken"
+    NOT_OWNED = "NotOwned"
+    CONFIG_NOT_FOUND = "ConfigNotFound"
+    SNAPSHOT_ALTERED = "SnapshotAltered"
+    API_ERROR = "ApiError"
+    NOT_READY = "NotReady"
+    NO_RELEASE = "NoRelease"
+    GRACE_TOO_SHORT = "GraceTooShort"
+
+
+class Condition(ApiModel):
+    """One statement about an object, as in `metav1.Condition`."""
+
+    type: str = Field(max_length=316, description="What the condition speaks of.")
+    status: ConditionStatus = Field(description="Whether it holds: True, False or Unknown.")
+    observed_generation: int = Field(
+        0, ge=0, description="Generation of the object that the condition speaks of."
+    )
+    last_transition_time: Timestamp = Field(description="When the status of the condition last changed.")
+    reason: str = Field(
+        min_length=1,
+        max_length=1024,
+        pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+        description="Why, in one word.",
+    )
+    message: Message = Field("", description="Why, in words, and what to do.")
+
+
+def find(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
+    """The condition of that type, if there."""
+    return next((c for c in conditions if c.type == kind.value), None)
+
+
+def is_true(conditions: Iterable[Condition], kind: ConditionType) -> bool:
+    """Whether the condition is there and holds."""
+    found = find(conditions, kind)
+    return found is not None and found.status is ConditionStatus.TRUE
+
+
+def put(
+    conditions: Iterable[Condition],
+    kind: ConditionType,
+    status: ConditionStatus,
+    reason: Reason,
+    message: str,
+    *,
+    generation: int,
+    now: datetime,
+) -> list[Condition]:
+    """The list with that condition set; its time changes only when its status does. Sorted by type."""
+    before = find(conditions, kind)
+    since = before.last_transition_time if before is not None and before.status is status else now
+    new = Condition(
+        type=kind.value,
+        status=status,
+        observed_generation=generation,
+        last_transition_time=since,
+        reason=reason.value,
+        message=message[:4096],
+    )
+    return sorted([*drop(conditions, kind), new], key=lambda c: c.type)
+
+
+def drop(conditions: Iterable[Condition], kind: ConditionType) -> list[Condition]:
+    """The list without that condition."""
+    return [c for c in conditions if c.type != kind.value]
+
+
+def violations(conditions: Iterable[Condition], generation: int) -> list[str]:
+    """What is wrong with a list of conditions; empty when nothing is. Every status that a test "
+    "makes goes through it."""
+    items = list(conditions)
+    types = [c.type for c in items]
+    known = {t.value for t in ConditionType}
+    out = [f"condition type {t} is not known" for t in types if t not in known]
+    out += [f"condition {t} is there twice" for t in sorted({t for t in types if types.count(t) > 1})]
+    if ConditionType.READY.value not in types:
+        out.append("Ready is missing")
+    if is_true(items, ConditionType.RECONCILING) and is_true(items, ConditionType.STALLED):
+        out.append("Reconciling and Stalled are both true")
+    for abnormal in (ConditionType.RECONCILING, ConditionType.STALLED):
+        found = find(items, abnormal)
+        if found is not None and found.status is not ConditionStatus.TRUE:
+            out.append(f"{abnormal.value} is there but not true")
+    if is_true(items, ConditionType.STALLED) and not find(items, ConditionType.STALLED).message:  # type: ignore[union-attr]
+        out.append("Stalled without a message")
+    reasons = {r.value for r in Reason}
+    out += [f"reason {c.reason} of {c.type} is not known" for c in items if c.reason not in reasons]
+    out += [
+        f"{c.type} speaks of generation {c.observed_generation}, the object is at {generation}"
+        for c in items
+        if c.observed_generation > generation
+    ]
+    return out
