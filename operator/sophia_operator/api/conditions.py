@@ -1,7 +1,7 @@
 """Conditions, the reasons they give, and the only functions that change a list of them.
 
-They follow the Kubernetes API conventions and kstatus: `Ready` is always there, `Reconciling` and `Stalled` are there only
-while true and never both, each names the generation it speaks of.
+They follow the Kubernetes API conventions and kstatus: `Ready` is always there, `Reconciling` and `Stalled`
+are there only while true and never both, each names the generation it speaks of.
 """
 
 from __future__ import annotations

@@ -1,0 +1,127 @@
+"""What a pass sees of the cluster: frozen values, already parsed. `None` always means "not there" or "not known yet"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sophia_operator.api.conditions import Reason
+from sophia_operator.api.managed_service import ManagedServiceSpec, ManagedServiceStatus
+from sophia_operator.api.release import Color, ConfigKind, ReleaseSpec, ReleaseStatus
+from sophia_operator.core.findings import Findings
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """A ManagedService."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    resource_version: str
+    spec: ManagedServiceSpec
+    status: ManagedServiceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseView:
+    """A Release. `status_lost` when the object has no status though the operator always writes one at once."""
+
+    name: str
+    uid: str
+    generation: int
+    resource_version: str
+    created_at: datetime
+    spec: ReleaseSpec
+    status: ReleaseStatus
+    status_lost: bool = False
+    snapshot_intact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PodProblem:
+    """Why pods of a release do not become ready, the worst first."""
+
+    reason: Reason  # CrashLoop, ImagePullFailed, QuotaExceeded or NotReady
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentView:
+    """The Deployment of a release."""
+
+    release: str
+    spec_replicas: int
+    #: Pods that exist and are not being deleted, and ready ones among them, of the current template.
+    pods: int
+    ready_pods: int
+    #: The Deployment's controller has seen its newest spec.
+    current: bool
+    problem: PodProblem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointsView:
+    """Endpoints of one colour's Service."""
+
+    #: Release that the Service selects.
+    release: str | None
+    #: Endpoints that are ready, not terminating, and belong to pods of that release.
+    ready: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteView:
+    """The HTTPRoute (or, without a Gateway, the plain Service) that spreads the traffic."""
+
+    #: Weight of each colour in percent, as the newest spec says.
+    weights: Mapping[Color, int]
+    #: Every parent's controller has seen the newest spec (a plain Service is always caught up).
+    caught_up: bool
+    #: Accepted and ResolvedRefs as the controllers say, for the newest spec; None until they say.
+    accepted: bool | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigView:
+    """A ConfigMap or Secret that the service names; `hash` is None when it is missing."""
+
+    kind: ConfigKind
+    name: str
+    hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Something only the cluster can know that keeps the spec from being carried out."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything else that a pass sees."""
+
+    releases: tuple[ReleaseView, ...] = ()
+    deployments: Mapping[str, DeploymentView] = field(default_factory=dict)
+    endpoints: Mapping[Color, EndpointsView] = field(default_factory=dict)
+    route: RouteView | None = None
+    config: tuple[ConfigView, ...] = ()
+    #: What keeps the traffic from being steered, or new releases from being made.
+    blockers: tuple[Blocker, ...] = ()
+    #: Why the template of the current spec is refused by the API server; None when it is not, or not asked yet.
+    template_refused: str | None = None
+    findings: Findings = field(default_factory=Findings)
+
+    def ready(self, color: Color, release: str) -> int:
+        """Ready endpoints of that release behind that colour; 0 when the colour selects another release."""
+        seen = self.endpoints.get(color)
+        return seen.ready if seen is not None and seen.release == release else 0
+
+    def written_weight(self, color: Color) -> int | None:
+        """Weight of the colour in the route; None without a route."""
+        return None if self.route is None else self.route.weights.get(color, 0)
