@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 _TICK_SECONDS = 0.5
 _QUIET_TICK_SECONDS = 30.0
@@ -22,6 +23,7 @@ class Step:
         self.title = title
         self.usually = usually
         self.progress = ""
+        self._log: Path | None = None
         self.result = ""
         self.started = time.monotonic()
         self.seconds = 0.0
@@ -34,11 +36,16 @@ class Step:
         """Say how it ended, such as "cached"; shown with the time when the step ends."""
         self.result = result
 
+    def follow(self, log: Path) -> None:
+        """Show how many lines ``log`` has and its newest one, each time the ticker ticks."""
+        self._log = log
+
     def line(self) -> str:
         """Return the line that a ticker shows."""
         elapsed = duration(time.monotonic() - self.started)
         hint = f" (usually {self.usually})" if self.usually else ""
-        return f"{self.title}{hint} ... {elapsed}{'  ' + self.progress if self.progress else ''}"
+        progress = _newest_line(self._log) if self._log else self.progress
+        return f"{self.title}{hint} ... {elapsed}{'  ' + progress if progress else ''}"
 
 
 @contextmanager
@@ -46,7 +53,7 @@ def step(title: str, usually: str | None = None) -> Iterator[Step]:
     """Print ``title``, tick while the body runs, and print how it ended and how long it took.
 
     ``usually`` tells how long it takes as a rule ("2 min"). On a terminal the ticker is one line that is
-    rewritten; in a log it is a line every 30 s. Steps nest: the outer one keeps still while an inner one ticks.
+    rewritten, in a log a line every 30 s. Steps nest: the outer one keeps still while an inner one ticks.
     """
     current = Step(title, usually)
     stop = threading.Event()
@@ -100,6 +107,11 @@ def _tick(current: Step, stop: threading.Event) -> None:
                 print(_CLEAR_LINE + line, end="", file=sys.stderr, flush=True)
             else:
                 print(line, file=sys.stderr, flush=True)
+
+
+def _newest_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return f"[{len(lines)}] {lines[-1][:60]}" if lines else ""
 
 
 def _indent(steps: list[Step]) -> str:

@@ -42,10 +42,10 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run ``argv`` to its end and return exit code, stdout and stderr.
 
-    ``timeout`` is in seconds. ``env`` is added to our own environment. With ``log`` both streams are written to
-    that file as they come (stdout of the result is then its content). The program gets its own process group,
-    which is ended whole on a timeout, on Ctrl-C, or on any other exception. Raises CommandError when the program
-    is missing, too slow, or (with ``check``) exits non-zero.
+    ``timeout`` is in seconds. ``env`` is added to our own environment. With ``log`` both streams are written
+    to that file as they come (stdout of the result is then its content). The program gets its own process
+    group, which is ended whole on a timeout, on Ctrl-C, or on any other exception. Raises CommandError when
+    the program is missing, too slow, or (with ``check``) exits non-zero.
     """
     words = [str(word) for word in argv]
     with _sink(log) as out, tempfile.TemporaryFile("w+", errors="replace") as err:

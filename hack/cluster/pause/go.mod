@@ -1,0 +1,3 @@
+module sophia.ai/hack/cluster/pause
+
+go 1.26.0
