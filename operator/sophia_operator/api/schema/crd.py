@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
 from sophia_operator.api.common import GROUP, VERSION
 from sophia_operator.api.schema.structural import Schema, convert_document
@@ -78,9 +79,12 @@ class Kind:
         return f"{self.plural}.{GROUP}"
 
 
-def object_schema(kind: Kind) -> Schema:
-    """The schema of a whole object of this kind, with the standard fields as the API server wants them."""
-    document = kind.model.model_json_schema(by_alias=True, mode="validation")
+def object_schema(kind: Kind, generator: type[GenerateJsonSchema] = GenerateJsonSchema) -> Schema:
+    """The schema of a whole object of this kind, with the standard fields as the API server wants them.
+
+    `generator` is what pydantic's part of the work is done with; documentation brings its own.
+    """
+    document = kind.model.model_json_schema(by_alias=True, mode="validation", schema_generator=generator)
     # The API server checks the standard fields itself, and takes no schema of ours for them.
     document["properties"] = {name: document["properties"][name] for name in ("spec", "status")}
     document["required"] = ["spec"]
