@@ -1,0 +1,3 @@
+module sophia.ai/demo-app
+
+go 1.19
