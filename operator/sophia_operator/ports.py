@@ -1,4 +1,7 @@
-"""What the loop needs of the world. Adapters implement these; tests have fakes that refuse what the real thing refuses."""
+"""What the loop needs of the world.
+
+Adapters implement these; tests have fakes that refuse what the real thing refuses.
+"""
 
 from __future__ import annotations
 

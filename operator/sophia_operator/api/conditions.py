@@ -19,6 +19,7 @@ class ConditionType(StrEnum):
     """What a condition speaks of."""
 
     READY = "Ready"
+    AVAILABLE = "Available"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     PAUSED = "Paused"
@@ -67,6 +68,8 @@ class Reason(StrEnum):
     AWAITING_DRAIN = "AwaitingDrain"
     STABLE_NOT_READY = "StableNotReady"
     METRICS_UNAVAILABLE = "MetricsUnavailable"
+    WEIGHT_UNCONFIRMED = "WeightUnconfirmed"
+    SCALED_TO_ZERO = "ScaledToZero"
     NOT_NEEDED = "NotNeeded"
     # failures
     ABORTED = "Aborted"
@@ -102,9 +105,7 @@ class Condition(ApiModel):
 
     type: str = Field(max_length=316, description="What the condition speaks of.")
     status: ConditionStatus = Field(description="Whether it holds: True, False or Unknown.")
-    observed_generation: int = Field(
-        0, ge=0, description="Generation of the object that the condition speaks of."
-    )
+    observed_generation: int = Field(0, ge=0, description="Generation of the object that the condition speaks of.")
     last_transition_time: Timestamp = Field(description="When the status of the condition last changed.")
     reason: str = Field(
         min_length=1,

@@ -40,9 +40,7 @@ class LatencyGate(ApiModel):
         max_length=8,
         description="The quantile, between 0 and 1, as in `0.99`.",
     )
-    max_ms: int | None = Field(
-        None, ge=1, le=3_600_000, description="Largest value of the quantile, in milliseconds."
-    )
+    max_ms: int | None = Field(None, ge=1, le=3_600_000, description="Largest value of the quantile, in milliseconds.")
 
 
 class PromqlGate(ApiModel):
@@ -51,8 +49,7 @@ class PromqlGate(ApiModel):
     query: str = Field(
         min_length=1,
         max_length=8192,
-        description="The query; {{release}}, {{color}}, {{namespace}}, {{service}} and {{window}} "
-        "are filled in.",
+        description="The query; {{release}}, {{color}}, {{namespace}}, {{service}} and {{window}} are filled in.",
     )
     min: DecimalString | None = Field(None, description="Least value that passes.")
     max: DecimalString | None = Field(None, description="Largest value that passes.")
@@ -96,9 +93,7 @@ class Gate(ApiModel):
     }
 
     name: DnsLabel = Field(description="Name of the gate, unique in its list.")
-    success_rate: SuccessRateGate | None = Field(
-        None, description="Gate on the share of successful requests."
-    )
+    success_rate: SuccessRateGate | None = Field(None, description="Gate on the share of successful requests.")
     latency: LatencyGate | None = Field(None, description="Gate on a quantile of the response time.")
     promql: PromqlGate | None = Field(None, description="Gate on a Prometheus query of your own.")
     window_seconds: int = Field(

@@ -23,9 +23,7 @@ from sophia_operator.api.traffic import PORTS_LIST, ServicePort, Traffic
 #: `<name>-green-check`, the longest child whose name is a DNS label of at most 63 characters, must fit.
 MAX_NAME_LENGTH: Final = 50
 NAME_RULE: Final = f"name must be at most {MAX_NAME_LENGTH} characters, so that the names of its children fit"
-NAME_FORM_RULE: Final = (
-    "name must start with a letter and hold only a-z, 0-9 and -, since Services are named after it"
-)
+NAME_FORM_RULE: Final = "name must start with a letter and hold only a-z, 0-9 and -, since Services are named after it"
 
 
 class Config(ApiModel):
@@ -61,9 +59,7 @@ class ManagedServiceSpec(ApiModel):
         )
     }
 
-    replicas: int = Field(
-        1, ge=0, le=10_000, description="Size of the service; both releases of a rollout have it."
-    )
+    replicas: int = Field(1, ge=0, le=10_000, description="Size of the service; both releases of a rollout have it.")
     template: dict[str, Any] = Field(
         json_schema_extra=PRESERVE_UNKNOWN,
         description="Pod template, as in a Deployment. A change of it is a new release.",
@@ -73,9 +69,7 @@ class ManagedServiceSpec(ApiModel):
     )
     traffic: Traffic = Field(description="How requests reach the service.")
     rollout: RolloutPlan = Field(default_factory=RolloutPlan, description="How changes are rolled out.")
-    config: Config = Field(
-        default_factory=Config, description="ConfigMaps and Secrets that move with the release."
-    )
+    config: Config = Field(default_factory=Config, description="ConfigMaps and Secrets that move with the release.")
     paused: bool = Field(False, description="Hold: start no rollout, and hold the one under way.")
     history_limit: int = Field(10, ge=1, le=100, description="How many ended releases are kept.")
 
@@ -84,11 +78,7 @@ class ManagedServiceSpec(ApiModel):
         gateway = self.traffic.gateway
         if gateway is None and self.rollout.metrics.preset in (MetricsPreset.CONTOUR, MetricsPreset.TRAEFIK):
             raise ValueError(_GATEWAY_METRICS)
-        if (
-            gateway is not None
-            and gateway.port is not None
-            and gateway.port not in {p.name for p in self.ports}
-        ):
+        if gateway is not None and gateway.port is not None and gateway.port not in {p.name for p in self.ports}:
             raise ValueError(_PORT)
         return self
 
@@ -109,14 +99,10 @@ class ManagedServiceStatus(ApiModel):
     observed_generation: int = Field(0, ge=0, description="Generation that this status speaks of.")
     last_revision: int = Field(0, ge=0, description="Number of the newest release ever made.")
     stable: ReleaseRef | None = Field(None, description="The release that serves.")
-    rollout: ReleaseRef | None = Field(
-        None, description="The release that is being rolled out, or that failed last."
-    )
+    rollout: ReleaseRef | None = Field(None, description="The release that is being rolled out, or that failed last.")
     previous: ReleaseRef | None = Field(None, description="The release that is kept for an instant rollback.")
     summary: str | None = Field(None, max_length=256, description="The state of things in a few words.")
-    weight: str | None = Field(
-        None, max_length=16, description="Share of the traffic at the new release, as in `25%`."
-    )
+    weight: str | None = Field(None, max_length=16, description="Share of the traffic at the new release, as in `25%`.")
     replicas: int = Field(0, ge=0, description="Pods of the release that serves.")
     ready_replicas: int = Field(0, ge=0, description="Ready pods of the release that serves.")
     selector: str | None = Field(
@@ -142,12 +128,6 @@ class ManagedService(ApiModel):
 
     api_version: str = Field(description="sophia.ai/v1alpha1.")
     kind: str = Field(description="ManagedService.")
-    metadata: dict[str, Any] = Field(
-        json_schema_extra=PRESERVE_UNKNOWN, description="Metadata of the object."
-    )
-    spec: ManagedServiceSpec = Field(
-        description="What runs, how users reach it, and how changes are rolled out."
-    )
-    status: ManagedServiceStatus = Field(
-        default_factory=ManagedServiceStatus, description="What the operator saw."
-    )
+    metadata: dict[str, Any] = Field(json_schema_extra=PRESERVE_UNKNOWN, description="Metadata of the object.")
+    spec: ManagedServiceSpec = Field(description="What runs, how users reach it, and how changes are rolled out.")
+    status: ManagedServiceStatus = Field(default_factory=ManagedServiceStatus, description="What the operator saw.")

@@ -11,19 +11,13 @@ from typing import Final
 from sophia_operator.api.conditions import ConditionType, Reason
 
 CONDITION_MEANINGS: Final[Mapping[ConditionType, str]] = {
-    ConditionType.READY: "Users are served: the stable release has its pods, and the route leads to it. "
-    "Always there.",
-    ConditionType.RECONCILING: "Work is under way to bring what runs to what the spec says. There only "
-    "while true.",
-    ConditionType.STALLED: "Nothing will change until somebody acts; the message says how. There only while "
-    "true.",
+    ConditionType.READY: "Users are served: the stable release has its pods, and the route leads to it. Always there.",
+    ConditionType.RECONCILING: "Work is under way to bring what runs to what the spec says. There only while true.",
+    ConditionType.STALLED: "Nothing will change until somebody acts; the message says how. There only while true.",
     ConditionType.PAUSED: "The rollout holds where it is, because somebody or a limit said so.",
-    ConditionType.METRICS_AVAILABLE: "Prometheus answers. While it does not, gates are Inconclusive and "
-    "stages hold.",
-    ConditionType.TRAFFIC_VERIFIED: "The share of requests seen at the release agrees with the weight in "
-    "the route.",
-    ConditionType.DRAIN_SAFE: "Pods go on serving long enough after they left the endpoints to lose no "
-    "request.",
+    ConditionType.METRICS_AVAILABLE: "Prometheus answers. While it does not, gates are Inconclusive and stages hold.",
+    ConditionType.TRAFFIC_VERIFIED: "The share of requests seen at the release agrees with the weight in the route.",
+    ConditionType.DRAIN_SAFE: "Pods go on serving long enough after they left the endpoints to lose no request.",
 }
 
 REASON_MEANINGS: Final[Mapping[Reason, str]] = {
@@ -52,35 +46,29 @@ REASON_MEANINGS: Final[Mapping[Reason, str]] = {
     "metrics, then resume, or promote or abort.",
     Reason.GATE_FAILED_PAUSE: "A gate failed, and the plan says to pause then; resume, promote or abort.",
     Reason.AWAITING_OBSERVATION: "The weight is written but not yet seen in the traffic.",
-    Reason.AWAITING_DRAIN: "The release is without traffic, and is given its time to drain before it is "
-    "scaled down.",
+    Reason.AWAITING_DRAIN: "The release is without traffic, and is given its time to drain before it is scaled down.",
     Reason.STABLE_NOT_READY: "The stable release is short of ready pods; a rollout does not go on meanwhile.",
     Reason.METRICS_UNAVAILABLE: "Prometheus cannot be reached or answers with an error.",
     Reason.NOT_NEEDED: "Nothing in the spec asks for it.",
     Reason.ABORTED: "Somebody set the Release's intent to Abort.",
-    Reason.GATE_FAILED: "A gate failed more often than its failureLimit allows; status.gates has its "
-    "numbers.",
+    Reason.GATE_FAILED: "A gate failed more often than its failureLimit allows; status.gates has its numbers.",
     Reason.SMOKE_TEST_FAILED: "A smoke test failed all its attempts; status.smokeTests says what was wrong.",
     Reason.PROGRESS_DEADLINE_EXCEEDED: "The release was not ready within progressDeadlineSeconds.",
     Reason.CRASH_LOOP: "Containers of the release keep ending; look at their logs.",
-    Reason.IMAGE_PULL_FAILED: "An image of the release cannot be pulled; check its name and the pull "
-    "secrets.",
+    Reason.IMAGE_PULL_FAILED: "An image of the release cannot be pulled; check its name and the pull secrets.",
     Reason.QUOTA_EXCEEDED: "A quota of the namespace refuses pods of the release; raise it, or ask for less.",
     Reason.GREEN_NOT_READY: "The release lost ready pods while it had traffic.",
-    Reason.ROUTE_NOT_PROGRAMMED: "The gateway did not put a written weight into effect within "
-    "routeDeadlineSeconds.",
+    Reason.ROUTE_NOT_PROGRAMMED: "The gateway did not put a written weight into effect within routeDeadlineSeconds.",
     Reason.ROUTE_REFUSED: "The gateway refuses the HTTPRoute; its status says why.",
     Reason.RELEASE_LATCHED: "This very change failed before and does not start again by itself; set the "
     "Release's intent to Retry, or change the spec.",
     Reason.RETRIED: "Somebody set the intent of a failed Release to Retry, and it started again.",
-    Reason.PROMOTED_BY_INTENT: "Somebody set the Release's intent to Promote, which skips the remaining "
-    "stages.",
+    Reason.PROMOTED_BY_INTENT: "Somebody set the Release's intent to Promote, which skips the remaining stages.",
     Reason.INVALID_SPEC: "The spec breaks a rule that admission did not check; the message names it.",
     Reason.INVALID_TEMPLATE: "The API server refuses the pod template; the message has its words.",
     Reason.INVALID_QUERY: "Prometheus refuses a query; the message names the gate and has its words.",
     Reason.GATEWAY_NOT_FOUND: "A Gateway in parentRefs does not exist; create it, or mend the reference.",
-    Reason.HOSTNAME_TAKEN: "Another route answers to the host name already; choose another, or remove that "
-    "route.",
+    Reason.HOSTNAME_TAKEN: "Another route answers to the host name already; choose another, or remove that route.",
     Reason.NOT_OWNED: "An object that the operator must make exists and is someone else's; remove it, or "
     "rename the service.",
     Reason.CONFIG_NOT_FOUND: "A ConfigMap or Secret that the spec names does not exist; create it.",

@@ -100,9 +100,7 @@ class ReleaseSpec(ApiModel):
     }
 
     service_name: DnsLabel = Field(description="Name of the ManagedService.")
-    revision: int = Field(
-        ge=1, le=2_147_483_647, description="Number of the release, rising by one with each change."
-    )
+    revision: int = Field(ge=1, le=2_147_483_647, description="Number of the release, rising by one with each change.")
     hash: Hash = Field(description="Hash of what the release runs: template, ports and configuration.")
     snapshot: Snapshot = Field(description="What the release runs and how it is rolled out.")
     intent: Intent = Field(
@@ -161,9 +159,7 @@ class GateStatus(ApiModel):
     value: str | None = Field(
         None, max_length=64, description="Measured value: percent, milliseconds, or the query's own unit."
     )
-    baseline: str | None = Field(
-        None, max_length=64, description="The stable release's value, for a comparison."
-    )
+    baseline: str | None = Field(None, max_length=64, description="The stable release's value, for a comparison.")
     requests: int | None = Field(None, ge=0, description="How many requests the verdict rests on.")
     message: Message = Field("", description="Why, in words.")
     query: str | None = Field(None, max_length=16_384, description="The query that was sent to Prometheus.")
@@ -183,50 +179,6 @@ class StageStatus(ApiModel):
     previous_weight_percent: Percent = Field(0, description="Share before the stage, in percent.")
     started_at: Timestamp = Field(description="When the weight was decided.")
     effective_at: Timestamp | None = Field(None, description="When the weight was observed in the traffic.")
-    held_seconds: int = Field(
-        0, ge=0, description="Time in this stage for which the rollout was paused, in seconds."
-    )
-
-
-class WeightStatus(ApiModel):
-    """Traffic of the release: what should be, what the route says, what was seen."""
-
-    wanted_percent: Percent = Field(0, description="Share that the release should get, in percent.")
-    written_percent: Percent | None = Field(None, description="Share that stands in the route, in percent.")
-    observed_percent: Percent | None = Field(
-        None, description="Share that was seen in the traffic, in percent."
-    )
-    message: Message = Field("", description="How it was seen.")
-
-
-class SmokeTestStatus(ApiModel):
-    """How a smoke test went."""
-
-    name: DnsLabel = Field(description="Name of the test.")
-    passed: bool = Field(description="Whether the last try passed.")
-    attempts: int = Field(0, ge=0, description="Tries so far.")
-    message: Message = Field("", description="What was wrong, if anything.")
-
-
-class Transition(ApiModel):
-    """One step of the release's way."""
-
-    time: Timestamp = Field(description="When.")
-    state: ReleaseState = Field(description="Where it went.")
-    weight_percent: Percent | None = Field(None, description="Share of the traffic that it got, in percent.")
-    reason: str = Field(max_length=128, description="Why, in one word.")
-    message: Message = Field("", description="Why, in words.")
-
-
-class PauseStatus(ApiModel):
-    """Why the operator itself paused, and since when."""
-
-    since: Timestamp = Field(description="Since when.")
-    reason: str = Field(max_length=128, description="Why, in one word.")
-    message: Message = Field("", description="Why, in words.")
-    generation: int = Field(
-        ge=0, description="Generation of the Release then; a newer one, that is a new intent, resumes."
-    )
 
 
 class Outcome(ApiModel):
@@ -240,9 +192,7 @@ class Outcome(ApiModel):
 class ReleaseStatus(ApiModel):
     """What the operator saw and did."""
 
-    observed_generation: int = Field(
-        0, ge=0, description="Generation of the Release that this status speaks of."
-    )
+    observed_generation: int = Field(0, ge=0, description="Generation of the Release that this status speaks of.")
     phase: str | None = Field(None, max_length=64, description="Where the release is, for people.")
     state: ReleaseState = Field(ReleaseState.PENDING, description="Where the release is.")
     state_since: Timestamp | None = Field(None, description="Since when it is there.")
@@ -251,9 +201,7 @@ class ReleaseStatus(ApiModel):
     started_at: Timestamp | None = Field(None, description="When the rollout began.")
     promoted_at: Timestamp | None = Field(None, description="When it became the stable release.")
     ended_at: Timestamp | None = Field(None, description="When the rollout ended.")
-    without_traffic_since: Timestamp | None = Field(
-        None, description="Since when its weight is zero in the route."
-    )
+    without_traffic_since: Timestamp | None = Field(None, description="Since when its weight is zero in the route.")
     not_ready_since: Timestamp | None = Field(None, description="Since when it is short of ready pods.")
     base_replicas: int | None = Field(
         None, ge=0, description="Size when the rollout began; the least size until it ends."
@@ -297,9 +245,7 @@ class Release(ApiModel):
 
     api_version: str = Field(description="sophia.ai/v1alpha1.")
     kind: str = Field(description="Release.")
-    metadata: dict[str, Any] = Field(
-        json_schema_extra=PRESERVE_UNKNOWN, description="Metadata of the object."
-    )
+    metadata: dict[str, Any] = Field(json_schema_extra=PRESERVE_UNKNOWN, description="Metadata of the object.")
     spec: ReleaseSpec = Field(description="The snapshot, and what a person wants of it.")
     status: ReleaseStatus = Field(default_factory=ReleaseStatus, description="What the operator saw and did.")
 

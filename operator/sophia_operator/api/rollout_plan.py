@@ -16,15 +16,12 @@ from sophia_operator.api.smoke import SmokeTest
 class Stage(ApiModel):
     """One step of traffic: how much the new release gets, and for how long it is watched there."""
 
-    weight_percent: int = Field(
-        ge=1, le=100, description="Share of the traffic for the new release, in percent."
-    )
+    weight_percent: int = Field(ge=1, le=100, description="Share of the traffic for the new release, in percent.")
     observe_seconds: int = Field(
         300,
         ge=1,
         le=86_400,
-        description="How long the stage is watched, in seconds, from the moment its weight is "
-        "observed in the traffic.",
+        description="How long the stage is watched, in seconds, from the moment its weight is observed in the traffic.",
     )
 
 
@@ -109,8 +106,7 @@ class RolloutPlan(ApiModel):
         30,
         ge=0,
         le=86_400,
-        description="How long a release that was rolled back is kept for a look, in seconds, before "
-        "it is scaled down.",
+        description="How long a release that was rolled back is kept for a look, in seconds, before it is scaled down.",
     )
     drain_seconds: int = Field(
         10,

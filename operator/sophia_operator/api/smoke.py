@@ -85,11 +85,8 @@ class SmokeTest(ApiModel):
     )
     via: SmokeVia = Field(
         SmokeVia.SERVICE,
-        description="Service asks the release directly; Gateway goes the users' way, marked by a "
-        "header, at weight 0.",
+        description="Service asks the release directly; Gateway goes the users' way, marked by a header, at weight 0.",
     )
     expect: Expectation = Field(default_factory=Expectation, description="What the answer must look like.")
-    attempts: int = Field(
-        3, ge=1, le=20, description="How often the test is tried before it counts as failed."
-    )
+    attempts: int = Field(3, ge=1, le=20, description="How often the test is tried before it counts as failed.")
     timeout_seconds: int = Field(5, ge=1, le=300, description="Time limit of one try, in seconds.")

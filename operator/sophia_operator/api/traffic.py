@@ -41,9 +41,7 @@ class ParentRef(ApiModel):
     """A Gateway to attach to."""
 
     name: ObjectName = Field(description="Name of the Gateway.")
-    namespace: DnsLabel | None = Field(
-        None, description="Namespace of the Gateway; the service's own when absent."
-    )
+    namespace: DnsLabel | None = Field(None, description="Namespace of the Gateway; the service's own when absent.")
     section_name: ObjectName | None = Field(None, description="Name of one listener of the Gateway.")
 
 
@@ -88,9 +86,7 @@ class GatewayTraffic(ApiModel):
         json_schema_extra=ATOMIC_LIST,
         description="Which requests belong to the service; all of them by default.",
     )
-    port: DnsLabel | None = Field(
-        None, description="Name of the port that gets the traffic; the first when absent."
-    )
+    port: DnsLabel | None = Field(None, description="Name of the port that gets the traffic; the first when absent.")
     probe_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s]+$",

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from sophia_operator.api.release import Color
+from sophia_operator.api.release import Color, ReleaseState
+from sophia_operator.api.rollout_plan import RolloutPlan
+from sophia_operator.api.smoke import SmokeVia
+from sophia_operator.core.roles import Roles, kept_until, select
+from sophia_operator.core.views import Observed, ReleaseView, ServiceView
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +25,133 @@ class Placement:
     replicas: Mapping[str, int] = field(default_factory=dict)
     #: The colour whose check Service gets marked requests of the kind "candidate"; None without a rollout.
     candidate: Color | None = None
+
+
+def placement(service: ServiceView, observed: Observed, now: datetime) -> Placement:
+    """The shape that follows from the persisted statuses."""
+    roles = select(service, observed)
+    occupants = _occupants(roles, observed, now)
+    return Placement(
+        releases=occupants,
+        weights=_weights(roles, observed),
+        replicas=_sizes(service, roles, observed, now),
+        candidate=_candidate(roles),
+    )
+
+
+def _occupants(roles: Roles, observed: Observed, now: datetime) -> dict[Color, str | None]:
+    known = {r.name for r in observed.releases}
+    out: dict[Color, str | None] = {}
+    for color in Color:
+        seen = observed.endpoints.get(color)
+        # The last occupant stays when nobody else needs the colour: no write without a reason.
+        out[color] = seen.release if seen is not None and seen.release in known else None
+    stable, previous, active = roles.stable, roles.previous, roles.active
+    if stable is not None and stable.status.color is not None:
+        out[stable.status.color] = stable.name
+        free = stable.status.color.other
+        if out[free] == stable.name:
+            out[free] = None
+        if previous is not None and previous.status.color is free and now < kept_until(stable):
+            out[free] = previous.name
+    if active is not None and active.status.color is not None:
+        out[active.status.color] = active.name
+    return out
+
+
+def _weights(roles: Roles, observed: Observed) -> dict[Color, int]:
+    stable, active = roles.stable, roles.active
+    if stable is None or stable.status.color is None:
+        return {Color.BLUE: 0, Color.GREEN: 0}
+    share = 0
+    if active is not None and active.status.color is not None:
+        share = _share_of(active, active.status.color, stable, stable.status.color, observed)
+    return {stable.status.color: 100 - share, stable.status.color.other: share}
+
+
+def _share_of(active: ReleaseView, color: Color, stable: ReleaseView, home: Color, observed: Observed) -> int:
+    """Share of the release under way. Traffic never goes to a release without a ready endpoint while the other has one."""
+    ready, stable_ready = observed.ready(color, active.name), observed.ready(home, stable.name)
+    wanted = 0
+    if active.status.state is ReleaseState.SHIFTING and active.status.stage is not None:
+        wanted = active.status.stage.weight_percent
+    written = observed.written_weight(color) or 0
+    if wanted > 0 and ready == 0:
+        return 0 if stable_ready > 0 else min(wanted, written)
+    if wanted < written and stable_ready == 0 and ready > 0:
+        return written
+    return wanted
+
+
+def rollout_size(service: ServiceView, release: ReleaseView) -> int:
+    """Size of both releases of a rollout: as asked for, but never below the size at its beginning.
+
+    An autoscaler that sees half the load on each release would otherwise shrink both below what one of them needs.
+    """
+    return max(service.spec.replicas, release.status.base_replicas or 0)
+
+
+def needed_ready(plan: RolloutPlan, size: int) -> int:
+    """Ready pods that a release of that size must have to take more traffic."""
+    value = plan.max_unavailable
+    allowed = size * int(value.rstrip("%")) // 100 if isinstance(value, str) else value
+    return max(min(size, 1), size - max(0, allowed))
+
+
+def is_drained(release: ReleaseView, now: datetime) -> bool:
+    """Whether the release has carried no traffic for its drain time."""
+    since = release.status.without_traffic_since
+    return since is not None and now - since >= timedelta(seconds=release.spec.snapshot.plan.drain_seconds)
+
+
+def _sizes(service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> dict[str, int]:
+    out: dict[str, int] = {}
+    for release in observed.releases:
+        size = _size(service, release, roles, now)
+        if size > 0 or release.name in observed.deployments or release in (roles.stable, roles.active):
+            out[release.name] = size
+    return out
+
+
+def _size(service: ServiceView, release: ReleaseView, roles: Roles, now: datetime) -> int:
+    status = release.status
+    if release is roles.active:
+        return rollout_size(service, release)
+    if release is roles.stable:
+        return service.spec.replicas if roles.active is None else rollout_size(service, roles.active)
+    if status.state is ReleaseState.PENDING or status.color is None:
+        return 0
+    if not is_drained(release, now):
+        return rollout_size(service, release)
+    if release is roles.previous and roles.stable is not None and now < kept_until(roles.stable):
+        return rollout_size(service, roles.stable)
+    if status.state.is_latched and status.ended_at is not None:
+        keep = timedelta(seconds=release.spec.snapshot.plan.abort_keep_seconds)
+        return rollout_size(service, release) if now - status.ended_at < keep else 0
+    return 0
+
+
+def next_change(service: ServiceView, observed: Observed, now: datetime) -> float | None:
+    """Seconds until time alone changes the placement; None when it does not."""
+    roles = select(service, observed)
+    moments: list[datetime] = []
+    if roles.stable is not None and roles.previous is not None:
+        moments.append(kept_until(roles.stable))
+    for release in observed.releases:
+        plan, status = release.spec.snapshot.plan, release.status
+        if release in (roles.stable, roles.active) or status.color is None:
+            continue
+        if status.without_traffic_since is not None:
+            moments.append(status.without_traffic_since + timedelta(seconds=plan.drain_seconds))
+        if status.state.is_latched and status.ended_at is not None:
+            moments.append(status.ended_at + timedelta(seconds=plan.abort_keep_seconds))
+    ahead = [(m - now).total_seconds() for m in moments if m > now]
+    return min(ahead) if ahead else None
+
+
+def _candidate(roles: Roles) -> Color | None:
+    active = roles.active
+    if active is None or active.status.state not in (ReleaseState.PROVISIONING, ReleaseState.SMOKE_TESTING):
+        return None
+    through_gateway = any(t.via is SmokeVia.GATEWAY for t in active.spec.snapshot.plan.smoke_tests)
+    return active.status.color if through_gateway else None

@@ -1,4 +1,7 @@
-"""What a pass sees of the cluster: frozen values, already parsed. `None` always means "not there" or "not known yet"."""
+"""What a pass sees of the cluster: frozen values, already parsed.
+
+`None` always means "not there" or "not known yet".
+"""
 
 from __future__ import annotations
 
@@ -113,6 +116,8 @@ class Observed:
     config: tuple[ConfigView, ...] = ()
     #: What keeps the traffic from being steered, or new releases from being made.
     blockers: tuple[Blocker, ...] = ()
+    #: Where the Gateway answers, as in `http://10.0.0.7:80`; None without a Gateway or an address.
+    gateway_url: str | None = None
     #: Why the template of the current spec is refused by the API server; None when it is not, or not asked yet.
     template_refused: str | None = None
     findings: Findings = field(default_factory=Findings)

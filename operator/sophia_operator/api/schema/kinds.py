@@ -14,9 +14,7 @@ def _of_ready(field: str) -> str:
 
 
 _AGE: Final = Column("Age", ".metadata.creationTimestamp", "date")
-_REASON: Final = Column(
-    "Reason", _of_ready("reason"), description="Why it is ready or not, in one word.", priority=1
-)
+_REASON: Final = Column("Reason", _of_ready("reason"), description="Why it is ready or not, in one word.", priority=1)
 _MESSAGE: Final = Column("Message", _of_ready("message"), description="Why it is ready or not.", priority=1)
 
 MANAGED_SERVICE: Final = Kind(
@@ -51,9 +49,7 @@ RELEASE: Final = Kind(
             "integer",
             "Share that the current stage gives, in percent.",
         ),
-        Column(
-            "Weight", ".status.weights.observedPercent", "integer", "Share seen in the traffic, in percent."
-        ),
+        Column("Weight", ".status.weights.observedPercent", "integer", "Share seen in the traffic, in percent."),
         Column("Intent", ".spec.intent", description="What a person wants of it."),
         Column("Reason", _of_ready("reason"), description="Why it is where it is, in one word."),
         _MESSAGE,

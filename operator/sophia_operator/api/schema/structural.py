@@ -207,9 +207,7 @@ def _kind_of(node: Schema, path: str) -> str:
             return "any"
         raise SchemaError(path, "type", "missing; give it one, or set x-kubernetes-preserve-unknown-fields")
     if kind == "number":
-        raise SchemaError(
-            path, "type", "number: floats lose digits on round trips; use a string with a pattern"
-        )
+        raise SchemaError(path, "type", "number: floats lose digits on round trips; use a string with a pattern")
     if not isinstance(kind, str) or kind not in _KEYWORDS_OF:
         raise SchemaError(path, "type", f"{kind} is not a type that a CRD can hold")
     return kind

@@ -1,0 +1,125 @@
+"""Which release plays which part: what serves, what is being rolled out, what the spec asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sophia_operator.api.release import ConfigKind, ConfigVersion, ReleaseSpec, ReleaseState, Snapshot
+from sophia_operator.core import names
+from sophia_operator.core.hashing import release_hash
+from sophia_operator.core.views import Observed, ReleaseView, ServiceView
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The parts. Each is None when no release plays it."""
+
+    #: Serves, or last served, all users: the Promoted release that was promoted last.
+    stable: ReleaseView | None
+    #: Promoted before the stable one.
+    previous: ReleaseView | None
+    #: Under way: provisioning, tested, getting traffic, or rolling back.
+    active: ReleaseView | None
+    #: What the spec asks for, if there is a release of it that may still serve.
+    target: ReleaseView | None
+    #: Hash that the spec asks for; None while a ConfigMap or Secret that it names is missing.
+    wanted_hash: str | None
+
+
+def wanted_hash(service: ServiceView, observed: Observed) -> str | None:
+    """Hash of what the spec asks for; None while a part of its configuration is missing."""
+    config: list[tuple[str, str, str]] = []
+    for view in observed.config:
+        if view.hash is None:
+            return None
+        config.append((view.kind.value, view.name, view.hash))
+    return release_hash(service.spec.template, [p.to_dict() for p in service.spec.ports], config)
+
+
+def select(service: ServiceView, observed: Observed) -> Roles:
+    """The parts that releases play now."""
+    promoted = sorted(
+        (r for r in observed.releases if r.status.state is ReleaseState.PROMOTED and r.status.promoted_at),
+        key=lambda r: (r.status.promoted_at, r.spec.revision),
+    )
+    stable = promoted[-1] if promoted else None
+    previous = promoted[-2] if len(promoted) > 1 else None
+    active = max(
+        (r for r in observed.releases if r.status.state.is_active), key=lambda r: r.spec.revision, default=None
+    )
+    wanted = wanted_hash(service, observed)
+    return Roles(stable, previous, active, _target(observed.releases, stable, previous, wanted), wanted)
+
+
+def _target(
+    releases: Sequence[ReleaseView], stable: ReleaseView | None, previous: ReleaseView | None, wanted: str | None
+) -> ReleaseView | None:
+    if wanted is None:
+        return None
+    if stable is not None and stable.spec.hash == wanted:
+        return stable
+    eligible = [
+        r
+        for r in releases
+        if r.spec.hash == wanted
+        and r.status.state is not ReleaseState.SUPERSEDED
+        and not _superseded_on_its_way(r)
+        and (r.status.state is not ReleaseState.PROMOTED or r is previous)
+    ]
+    return max(eligible, key=lambda r: r.spec.revision, default=None)
+
+
+def _superseded_on_its_way(release: ReleaseView) -> bool:
+    outcome = release.status.outcome
+    return (
+        release.status.state is ReleaseState.ROLLING_BACK
+        and outcome is not None
+        and outcome.state is ReleaseState.SUPERSEDED
+    )
+
+
+def kept_until(stable: ReleaseView) -> datetime:
+    """End of the window in which the release before `stable` keeps its full size."""
+    assert stable.status.promoted_at is not None
+    return stable.status.promoted_at + timedelta(seconds=stable.spec.snapshot.plan.keep_previous_seconds)
+
+
+def can_return_at_once(roles: Roles, observed: Observed, now: datetime) -> bool:
+    """Whether the previous release still stands ready behind its colour, so that one write brings it back."""
+    stable, previous = roles.stable, roles.previous
+    if stable is None or previous is None or previous.status.color is None:
+        return False
+    if previous.status.color is stable.status.color or now >= kept_until(stable):
+        return False
+    return observed.ready(previous.status.color, previous.name) > 0
+
+
+def next_revision(service: ServiceView, observed: Observed) -> int:
+    """Number for a new release: above every one there ever was."""
+    return 1 + max([service.status.last_revision, *(r.spec.revision for r in observed.releases)])
+
+
+def new_release_spec(service: ServiceView, observed: Observed, wanted: str) -> ReleaseSpec:
+    """The snapshot of what the spec asks for now."""
+    return ReleaseSpec(
+        service_name=service.name,
+        revision=next_revision(service, observed),
+        hash=wanted,
+        snapshot=Snapshot(
+            template=service.spec.template,
+            ports=service.spec.ports,
+            config=[
+                ConfigVersion(
+                    kind=ConfigKind(view.kind),
+                    name=view.name,
+                    hash=view.hash,
+                    copy_name=names.config_copy_name(service.name, view.name, view.hash),
+                )
+                for view in observed.config
+                if view.hash is not None
+            ],
+            plan=service.spec.rollout,
+        ),
+    )
