@@ -181,6 +181,47 @@ class StageStatus(ApiModel):
     effective_at: Timestamp | None = Field(None, description="When the weight was observed in the traffic.")
 
 
+class WeightStatus(ApiModel):
+    """Traffic of the release: what should be, what the route says, what was seen."""
+
+    wanted_percent: Percent = Field(0, description="Share that the release should get, in percent.")
+    written_percent: Percent | None = Field(None, description="Share that stands in the route, in percent.")
+    observed_percent: Percent | None = Field(None, description="Share that was seen in the traffic, in percent.")
+    looked_at: Timestamp | None = Field(None, description="Time of the last look at the traffic.")
+    message: Message = Field("", description="How it was seen.")
+
+
+class SmokeTestStatus(ApiModel):
+    """How a smoke test went."""
+
+    name: DnsLabel = Field(description="Name of the test.")
+    passed: bool = Field(description="Whether the last try passed.")
+    attempts: int = Field(0, ge=0, description="Tries so far.")
+    tried_at: Timestamp | None = Field(None, description="Time of the last try.")
+    message: Message = Field("", description="What was wrong, if anything.")
+
+
+class Transition(ApiModel):
+    """One step of the release's way."""
+
+    time: Timestamp = Field(description="When.")
+    state: ReleaseState = Field(description="Where it went.")
+    weight_percent: Percent | None = Field(None, description="Share of the traffic that it got, in percent.")
+    reason: str = Field(max_length=128, description="Why, in one word.")
+    message: Message = Field("", description="Why, in words.")
+
+
+class PauseStatus(ApiModel):
+    """Why the operator itself paused, and since when."""
+
+    since: Timestamp = Field(description="Since when.")
+    reason: str = Field(max_length=128, description="Why, in one word.")
+    message: Message = Field("", description="Why, in words.")
+    generation: int = Field(
+        ge=0, description="Generation of the Release then; a newer one, that is a new intent, resumes."
+    )
+
+
 class Outcome(ApiModel):
     """Where a rollback leads, and why it began."""
 

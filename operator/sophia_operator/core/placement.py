@@ -70,7 +70,7 @@ def _weights(roles: Roles, observed: Observed) -> dict[Color, int]:
 
 
 def _share_of(active: ReleaseView, color: Color, stable: ReleaseView, home: Color, observed: Observed) -> int:
-    """Share of the release under way. Traffic never goes to a release without a ready endpoint while the other has one."""
+    """Share of the release under way. Never sends traffic to a release without ready endpoints while the other has some."""
     ready, stable_ready = observed.ready(color, active.name), observed.ready(home, stable.name)
     wanted = 0
     if active.status.state is ReleaseState.SHIFTING and active.status.stage is not None:
