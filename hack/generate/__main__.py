@@ -14,7 +14,7 @@ from sophia_operator.api.schema.crd import render_crd
 from sophia_operator.api.schema.kinds import KINDS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-CRD_FOLDERS: Final = (Path("crds"), Path("charts/sophia-operator/crds"))
+CRD_FOLDERS: Final = (Path("crds"), Path("charts/sophia-operator/files/crds"))
 REFERENCE: Final = Path("docs/reference/api.md")
 
 
