@@ -65,9 +65,7 @@ def drift(root: Path, files: Mapping[Path, str]) -> str:
 def main(arguments: Sequence[str], root: Path = ROOT) -> int:
     """Return the exit code: 0 when all is well, 1 when `--check` found a difference."""
     parser = argparse.ArgumentParser(prog="python -m hack.generate", description=__doc__)
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail with a diff if a file is stale"
-    )
+    parser.add_argument("--check", action="store_true", help="write nothing; fail with a diff if a file is stale")
     check: bool = parser.parse_args(arguments).check
     files = outputs()
     if check:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
@@ -59,9 +60,7 @@ class _Walker:
     def _field(self, schema: Schema, path: str, required: bool) -> Iterator[Row]:
         inner, inner_path = _holder_of_fields(schema, path)
         size = _count_fields(inner)
-        key = json.dumps(
-            {k: v for k, v in inner.items() if k not in ("description", "default")}, sort_keys=True
-        )
+        key = json.dumps({k: v for k, v in inner.items() if k not in ("description", "default")}, sort_keys=True)
         if size >= _REPEATED and key in self._listed:
             yield Row(path, schema, required, same_as=self._listed[key])
             return
@@ -110,9 +109,7 @@ def _render_kind(kind: Kind, walker: _Walker) -> str:
     lines += ["", f"### {kind.name} columns", "", "| column | shown | what it says |", "|---|---|---|"]
     for column in kind.columns:
         shown = "with `-o wide`" if column.priority else "always"
-        lines.append(
-            f"| {column.name} | {shown} | {_cell(column.description or 'Time since it was created.')} |"
-        )
+        lines.append(f"| {column.name} | {shown} | {_cell(column.description or 'Time since it was created.')} |")
     return "\n".join([*lines, ""])
 
 
@@ -204,10 +201,16 @@ def _rules(schema: Schema, path: str) -> Iterator[tuple[str, str]]:
 
 def _render_meanings() -> str:
     lines = ["## Conditions", "", "| type | what it says |", "|---|---|"]
-    lines += [f"| `{kind}` | {_cell(CONDITION_MEANINGS[kind])} |" for kind in ConditionType]
+    lines += [f"| `{kind}` | {_cell(_meaning(CONDITION_MEANINGS, kind))} |" for kind in ConditionType]
     lines += ["", "## Reasons", "", "| reason | what it means |", "|---|---|"]
-    lines += [f"| `{reason}` | {_cell(REASON_MEANINGS[reason])} |" for reason in Reason]
+    lines += [f"| `{reason}` | {_cell(_meaning(REASON_MEANINGS, reason))} |" for reason in Reason]
     return "\n".join([*lines, ""])
+
+
+def _meaning(meanings: Mapping[Any, str], member: StrEnum) -> str:
+    if member not in meanings:
+        raise SystemExit(f"{type(member).__name__}.{member.name} has no line in sophia_operator/api/meanings.py")
+    return meanings[member]
 
 
 def _code(value: object) -> str:

@@ -55,6 +55,7 @@ HASH_PATTERN: Final = r"^v1:[0-9a-f]{64}$"
 #: Numbers with fractions are strings: CRDs carry no floats.
 DecimalString = Annotated[str, Field(pattern=DECIMAL_PATTERN, max_length=20)]
 UnsignedDecimalString = Annotated[str, Field(pattern=UNSIGNED_DECIMAL_PATTERN, max_length=20)]
+PercentString = Annotated[str, Field(pattern=r"^(100|[1-9]?[0-9])%$", max_length=4)]
 DnsLabel = Annotated[str, Field(pattern=DNS_LABEL_PATTERN, min_length=1, max_length=63)]
 ObjectName = Annotated[str, Field(pattern=DNS_SUBDOMAIN_PATTERN, min_length=1, max_length=253)]
 Hash = Annotated[str, Field(pattern=HASH_PATTERN, max_length=67)]

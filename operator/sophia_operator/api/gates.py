@@ -16,9 +16,17 @@ from sophia_operator.api.common import (
     rules,
 )
 
+_PERCENTAGE = "minPercent must be between 0 and 100"
+
 
 class SuccessRateGate(ApiModel):
     """Share of requests that were answered without a server error."""
+
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": rules(
+            ("!has(self.minPercent) || double(self.minPercent) <= 100.0", _PERCENTAGE),
+        )
+    }
 
     min_percent: UnsignedDecimalString | None = Field(
         None, description="Least share of successful requests, in percent, as in `99.5`."
@@ -27,7 +35,7 @@ class SuccessRateGate(ApiModel):
     @model_validator(mode="after")
     def _bound_is_a_percentage(self) -> Self:
         if self.min_percent is not None and decimal(self.min_percent) > 100:
-            raise ValueError("minPercent must be between 0 and 100")
+            raise ValueError(_PERCENTAGE)
         return self
 
 
@@ -43,8 +51,17 @@ class LatencyGate(ApiModel):
     max_ms: int | None = Field(None, ge=1, le=3_600_000, description="Largest value of the quantile, in milliseconds.")
 
 
+_RANGE = "min must not be above max: no value could pass"
+
+
 class PromqlGate(ApiModel):
     """Any Prometheus query that yields one number."""
+
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": rules(
+            ("!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)", _RANGE),
+        )
+    }
 
     query: str = Field(
         min_length=1,
@@ -53,6 +70,12 @@ class PromqlGate(ApiModel):
     )
     min: DecimalString | None = Field(None, description="Least value that passes.")
     max: DecimalString | None = Field(None, description="Largest value that passes.")
+
+    @model_validator(mode="after")
+    def _some_value_passes(self) -> Self:
+        if self.min is not None and self.max is not None and decimal(self.min) > decimal(self.max):
+            raise ValueError(_RANGE)
+        return self
 
 
 class Baseline(StrEnum):
@@ -84,11 +107,6 @@ class Gate(ApiModel):
             ),
             ("has(self.comparedTo) == has(self.maxRatio)", _RATIO),
             ("!(has(self.comparedTo) && has(self.promql))", _COUNTED),
-            (
-                "!has(self.successRate) || !has(self.successRate.minPercent)"
-                " || double(self.successRate.minPercent) <= 100.0",
-                "minPercent must be between 0 and 100",
-            ),
         )
     }
 

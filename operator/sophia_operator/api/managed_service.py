@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sophia_operator.api.common import (
     PRESERVE_UNKNOWN,
@@ -18,11 +19,13 @@ from sophia_operator.api.conditions import Condition
 from sophia_operator.api.metrics import MetricsPreset
 from sophia_operator.api.release import Color
 from sophia_operator.api.rollout_plan import Percent, RolloutPlan
+from sophia_operator.api.smoke import SmokeVia
 from sophia_operator.api.traffic import PORTS_LIST, ServicePort, Traffic
 
 #: `<name>-green-check`, the longest child whose name is a DNS label of at most 63 characters, must fit.
 MAX_NAME_LENGTH: Final = 50
 NAME_RULE: Final = f"name must be at most {MAX_NAME_LENGTH} characters, so that the names of its children fit"
+NAME_FORM: Final = r"[a-z]([-a-z0-9]*[a-z0-9])?"
 NAME_FORM_RULE: Final = "name must start with a letter and hold only a-z, 0-9 and -, since Services are named after it"
 
 
@@ -38,6 +41,8 @@ class Config(ApiModel):
 
 
 _GATEWAY_METRICS = "the presets Contour and Traefik need traffic.gateway; use App or Custom"
+_SMOKE_GATEWAY = "smoke tests via Gateway need traffic.gateway"
+_SMOKE_PORT = "the port of a smoke test must name one of the ports"
 _PORT = "traffic.gateway.port must name one of the ports"
 
 
@@ -55,6 +60,16 @@ class ManagedServiceSpec(ApiModel):
                 "!has(self.traffic.gateway) || !has(self.traffic.gateway.port)"
                 " || self.ports.exists(p, p.name == self.traffic.gateway.port)",
                 _PORT,
+            ),
+            (
+                "has(self.traffic.gateway) || !has(self.rollout) || !has(self.rollout.smokeTests)"
+                " || self.rollout.smokeTests.all(t, t.via == 'Service')",
+                _SMOKE_GATEWAY,
+            ),
+            (
+                "!has(self.rollout) || !has(self.rollout.smokeTests) || self.rollout.smokeTests.all(t,"
+                " !has(t.port) || self.ports.exists(p, p.name == t.port))",
+                _SMOKE_PORT,
             ),
         )
     }
@@ -80,6 +95,10 @@ class ManagedServiceSpec(ApiModel):
             raise ValueError(_GATEWAY_METRICS)
         if gateway is not None and gateway.port is not None and gateway.port not in {p.name for p in self.ports}:
             raise ValueError(_PORT)
+        if gateway is None and any(t.via is not SmokeVia.SERVICE for t in self.rollout.smoke_tests):
+            raise ValueError(_SMOKE_GATEWAY)
+        if not {t.port for t in self.rollout.smoke_tests if t.port is not None} <= {p.name for p in self.ports}:
+            raise ValueError(_SMOKE_PORT)
         return self
 
 
@@ -122,7 +141,7 @@ class ManagedService(ApiModel):
     model_config = ApiModel.model_config | {
         "json_schema_extra": rules(
             (f"self.metadata.name.size() <= {MAX_NAME_LENGTH}", NAME_RULE),
-            ("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')", NAME_FORM_RULE),
+            (f"self.metadata.name.matches('^{NAME_FORM}$')", NAME_FORM_RULE),
         )
     }
 
@@ -131,3 +150,13 @@ class ManagedService(ApiModel):
     metadata: dict[str, Any] = Field(json_schema_extra=PRESERVE_UNKNOWN, description="Metadata of the object.")
     spec: ManagedServiceSpec = Field(description="What runs, how users reach it, and how changes are rolled out.")
     status: ManagedServiceStatus = Field(default_factory=ManagedServiceStatus, description="What the operator saw.")
+
+    @field_validator("metadata")
+    @classmethod
+    def _children_can_be_named_after_it(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        name = str(metadata.get("name", "unnamed"))
+        if len(name) > MAX_NAME_LENGTH:
+            raise ValueError(NAME_RULE)
+        if not re.fullmatch(NAME_FORM, name):
+            raise ValueError(NAME_FORM_RULE)
+        return metadata

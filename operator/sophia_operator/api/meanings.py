@@ -12,6 +12,7 @@ from sophia_operator.api.conditions import ConditionType, Reason
 
 CONDITION_MEANINGS: Final[Mapping[ConditionType, str]] = {
     ConditionType.READY: "Users are served: the stable release has its pods, and the route leads to it. Always there.",
+    ConditionType.AVAILABLE: "The stable release has its ready pods and serves, whatever a rollout does meanwhile.",
     ConditionType.RECONCILING: "Work is under way to bring what runs to what the spec says. There only while true.",
     ConditionType.STALLED: "Nothing will change until somebody acts; the message says how. There only while true.",
     ConditionType.PAUSED: "The rollout holds where it is, because somebody or a limit said so.",
@@ -49,6 +50,8 @@ REASON_MEANINGS: Final[Mapping[Reason, str]] = {
     Reason.AWAITING_DRAIN: "The release is without traffic, and is given its time to drain before it is scaled down.",
     Reason.STABLE_NOT_READY: "The stable release is short of ready pods; a rollout does not go on meanwhile.",
     Reason.METRICS_UNAVAILABLE: "Prometheus cannot be reached or answers with an error.",
+    Reason.WEIGHT_UNCONFIRMED: "What was seen in the traffic does not agree with the written weight, or not yet.",
+    Reason.SCALED_TO_ZERO: "The spec asks for no replicas, so nothing serves.",
     Reason.NOT_NEEDED: "Nothing in the spec asks for it.",
     Reason.ABORTED: "Somebody set the Release's intent to Abort.",
     Reason.GATE_FAILED: "A gate failed more often than its failureLimit allows; status.gates has its numbers.",

@@ -43,8 +43,8 @@ class AppMetrics(ApiModel):
 
 
 class CustomMetrics(ApiModel):
-    """Queries of your own; each yields one number for one colour. The same placeholders as in "
-    "promql gates."""
+    """Queries of your own; each yields one number for one colour. The same placeholders as in
+    promql gates."""
 
     requests_query: str = Field(
         min_length=1, max_length=8192, description="Requests of {{color}} in the last {{window}}."

@@ -91,9 +91,8 @@ class ReleaseSpec(ApiModel):
             ("self.serviceName == oldSelf.serviceName", "serviceName is immutable"),
             ("self.revision == oldSelf.revision", "revision is immutable"),
             (
-                "self.snapshot.ports == oldSelf.snapshot.ports && self.snapshot.plan == oldSelf.snapshot.plan"
-                " && has(self.snapshot.config) == has(oldSelf.snapshot.config)"
-                " && (!has(self.snapshot.config) || self.snapshot.config == oldSelf.snapshot.config)",
+                # Holds for the template as well: two values are compared whole, also where no field is declared.
+                "self.snapshot == oldSelf.snapshot",
                 "snapshot is immutable: change the ManagedService instead",
             ),
         )

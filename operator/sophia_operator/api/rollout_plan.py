@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from sophia_operator.api.common import ATOMIC_LIST, INT_OR_STRING, ApiModel, map_list, rules
+from sophia_operator.api.common import ATOMIC_LIST, INT_OR_STRING, ApiModel, PercentString, map_list, rules
 from sophia_operator.api.gates import Gate, SuccessRateGate
 from sophia_operator.api.metrics import Metrics
 from sophia_operator.api.smoke import SmokeTest
@@ -43,12 +43,27 @@ def default_gates() -> list[Gate]:
 
 
 _RISING = "stages must rise and end at 100"
+_CUSTOM_ERRORS = "with preset Custom, successRate gates (there is one by default) need metrics.custom.errorsQuery"
+_CUSTOM_LATENCY = "with preset Custom, latency gates need metrics.custom.latencyBucketsQuery"
 
 
 class RolloutPlan(ApiModel):
     """How changes are rolled out, and what must hold for them to go on."""
 
-    model_config = ApiModel.model_config
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": rules(
+            (
+                "!has(self.metrics) || !has(self.metrics.custom) || has(self.metrics.custom.errorsQuery)"
+                " || (has(self.gates) && !self.gates.exists(g, has(g.successRate)))",
+                _CUSTOM_ERRORS,
+            ),
+            (
+                "!has(self.metrics) || !has(self.metrics.custom) || has(self.metrics.custom.latencyBucketsQuery)"
+                " || !has(self.gates) || !self.gates.exists(g, has(g.latency))",
+                _CUSTOM_LATENCY,
+            ),
+        )
+    }
 
     stages: list[Stage] = Field(
         default_factory=default_stages,
@@ -116,24 +131,28 @@ class RolloutPlan(ApiModel):
         "long a release is without "
         "traffic before it is scaled down.",
     )
-    max_unavailable: int | str = Field(
+    max_unavailable: Annotated[int, Field(ge=0, le=10_000)] | PercentString = Field(
         0,
-        json_schema_extra=INT_OR_STRING | {"maxLength": 4},
+        json_schema_extra=INT_OR_STRING,
         description="How many pods of the new release may be unready while it takes traffic: a "
         "count, or a percentage such as `25%`.",
     )
 
-    @model_validator(mode="after")
-    def _stages_rise_to_the_end(self) -> Self:
-        weights = [s.weight_percent for s in self.stages]
+    @field_validator("stages")
+    @classmethod
+    def _stages_rise_to_the_end(cls, stages: list[Stage]) -> list[Stage]:
+        weights = [s.weight_percent for s in stages]
         if weights != sorted(set(weights)) or weights[-1] != 100:
             raise ValueError(_RISING)
-        for what, names in (
-            ("gates", [g.name for g in self.gates]),
-            ("smokeTests", [t.name for t in self.smoke_tests]),
-        ):
-            if len(set(names)) != len(names):
-                raise ValueError(f"names in {what} must be unique")
+        return stages
+
+    @model_validator(mode="after")
+    def _custom_queries_serve_the_gates(self) -> Self:
+        custom = self.metrics.custom
+        if custom is not None and custom.errors_query is None and any(g.success_rate for g in self.gates):
+            raise ValueError(_CUSTOM_ERRORS)
+        if custom is not None and custom.latency_buckets_query is None and any(g.latency for g in self.gates):
+            raise ValueError(_CUSTOM_LATENCY)
         return self
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from sophia_operator.api.common import (
     ATOMIC_LIST,
+    DNS_LABEL_PATTERN,
     HOSTNAME_PATTERN,
     INT_OR_STRING,
     PRESERVE_UNKNOWN,
@@ -19,6 +20,8 @@ from sophia_operator.api.common import (
     rules,
 )
 
+#: Kubernetes' own rule for names of container ports, but for the letter they must have.
+PortName = Annotated[str, Field(pattern=DNS_LABEL_PATTERN, max_length=15)]
 Hostname = Annotated[str, Field(pattern=HOSTNAME_PATTERN, min_length=1, max_length=253)]
 
 
@@ -27,9 +30,9 @@ class ServicePort(ApiModel):
 
     name: DnsLabel = Field(description="Name of the port, unique in its list.")
     port: int = Field(ge=1, le=65_535, description="Port that clients use.")
-    target_port: int | str | None = Field(
+    target_port: Annotated[int, Field(ge=1, le=65_535)] | PortName | None = Field(
         None,
-        json_schema_extra=INT_OR_STRING | {"maxLength": 63},
+        json_schema_extra=INT_OR_STRING,
         description="Port of the pods, by number or by name; the same as `port` when absent.",
     )
     app_protocol: str | None = Field(

@@ -37,7 +37,9 @@ _KEYWORDS_OF: Final[Mapping[str, frozenset[str]]] = {
             "x-kubernetes-map-type", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource",
         }
     ),
-    "int-or-string": frozenset({"x-kubernetes-int-or-string", "pattern", "minLength", "maxLength"}),
+    "int-or-string": frozenset(
+        {"x-kubernetes-int-or-string", "pattern", "minLength", "maxLength", "minimum", "maximum"}
+    ),
     "any": frozenset({"x-kubernetes-preserve-unknown-fields"}),
 }  # fmt: skip
 
@@ -179,9 +181,7 @@ def _flatten_any_of(node: Schema, path: str) -> Schema:
         raise SchemaError(path, "anyOf", _HINTS["anyOf"])
     merged: Schema = {"x-kubernetes-int-or-string": True}
     for branch in branches:
-        # The number's bounds would be lost for the string; a pattern holds for strings only, so it may stay.
-        if branch["type"] == "integer" and set(branch) > {"type"}:
-            raise SchemaError(path, "anyOf", "the integer of int | str cannot carry bounds; write a CEL rule")
+        # The bounds of both can stand side by side: minimum holds for numbers only, pattern for strings only.
         merged |= {keyword: value for keyword, value in branch.items() if keyword != "type"}
     return _overlay(merged, node)
 
