@@ -69,16 +69,8 @@ class DockerBuilder:
     def build(self, spec: ImageSpec, context: Path, archive: Path, log: Path) -> None:
         """See Builder."""
         dockerfile = paths.REPOSITORY / spec.dockerfile
-        command = [
-            "docker",
-            "build",
-            "--tag",
-            spec.reference,
-            "--file",
-            dockerfile,
-            *_build_arguments(spec),
-            context,
-        ]
+        command = ["docker", "build", "--tag", spec.reference, "--file", str(dockerfile)]
+        command += [*_build_arguments(spec), str(context)]
         run(command, timeout=_BUILD_SECONDS, env={"DOCKER_BUILDKIT": "1"}, log=log)
         run(["docker", "save", "--output", archive, spec.reference], timeout=_SAVE_SECONDS)
 
@@ -93,7 +85,7 @@ class BuildahBuilder:
 
     def __init__(self, store: Path) -> None:
         self._store = store
-        self._globals = ["--root", store / "root", "--runroot", store / "run", "--storage-driver", "overlay"]
+        self._globals = [f"--root={store / 'root'}", f"--runroot={store / 'run'}", "--storage-driver=overlay"]
 
     def prepare(self) -> None:
         """Install the tools if they are missing, and make the base image once."""
@@ -129,10 +121,8 @@ class BuildahBuilder:
             return []
         settings = self._store / "pip.conf"
         settings.write_text("[global]\n" + "".join(f"{line}\n" for line in _pip_settings()))
-        return [
-            *("--volume", f"{_HOST_CERTIFICATES}:{_HOST_CERTIFICATES_INSIDE}:ro"),
-            *("--volume", f"{settings}:/etc/pip.conf:ro"),
-        ]
+        certificates = f"{_HOST_CERTIFICATES}:{_HOST_CERTIFICATES_INSIDE}:ro"
+        return ["--volume", certificates, "--volume", f"{settings}:/etc/pip.conf:ro"]
 
     def _make_base(self) -> None:
         tree = self._store / "base.tar"
@@ -147,7 +137,8 @@ class BuildahBuilder:
                 *leave_out,
                 '--customize-hook=rm -f "$1"/var/cache/apt/*.bin',
                 f"--customize-hook=echo '{_APT_SETTINGS}' > \"$1/etc/apt/apt.conf.d/90-slim\"",
-                *(_SUITE, tree),
+                _SUITE,
+                tree,
             ],
             timeout=_BUILD_SECONDS,
         )
