@@ -127,6 +127,7 @@ def controller_manager(keys: pki.Authority, kubeconfig: Path, *, port: int | Non
         f"--cluster-signing-cert-file={keys.ca}",
         f"--cluster-signing-key-file={keys.ca_key}",
         "--use-service-account-credentials",
+        f"--flex-volume-plugin-dir={keys.directory}",  # unused, but made where it points
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
         # At the default of 20 requests a second the controllers take 5 s to start.

@@ -77,14 +77,23 @@ def wait_until(ready: Callable[[], bool], daemons: Sequence[Daemon], what: str, 
 
 def api_ready(server: str, keys: pki.Authority, identity: str) -> bool:
     """Tell whether the API server at the URL ``server`` says that it is ready."""
-    context = ssl.create_default_context(cafile=str(keys.ca))
-    context.load_cert_chain(keys.certificate(identity), keys.key(identity))
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    return api_get(server, keys, identity, "/readyz") == b"ok"
+
+
+def api_get(server: str, keys: pki.Authority, identity: str, path: str) -> bytes | None:
+    """Return what the API server answers at ``path``, or None when it gives no answer or an error."""
     try:
-        with opener.open(f"{server}/readyz", timeout=2) as response:
-            return bool(response.read() == b"ok")
+        context = ssl.create_default_context(cafile=str(keys.ca))
+        context.load_cert_chain(keys.certificate(identity), keys.key(identity))
+        # Never through a proxy that the environment may name: the server is on this machine.
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        with opener.open(server + path, timeout=2) as response:
+            content: bytes = response.read()
     except (OSError, urllib.error.URLError):
-        return False
+        return None
+    return content
 
 
 def free_ports(count: int) -> list[int]:

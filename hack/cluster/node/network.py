@@ -1,0 +1,16 @@
+"""The addresses of the node's network. Everything of ours lies in 10.77.0.0/16.
+
+The host reaches pods and Services by routes, and pods reach what the host binds to HOST_ADDRESS. The node has no
+default route: nothing gets out.
+"""
+
+HOST_INTERFACE = "sophia0"
+NODE_INTERFACE = "eth0"
+HOST_ADDRESS = "10.77.0.1"
+NODE_ADDRESS = "10.77.0.2"
+LINK_PREFIX = 24
+POD_CIDR = "10.77.16.0/24"
+SERVICE_CIDR = "10.77.128.0/20"
+API_SERVICE_ADDRESS = "10.77.128.1"
+DNS_ADDRESS = "10.77.128.10"
+"""The Service of CoreDNS, which the platform installs."""
