@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sophia_operator.api.metrics import PrometheusAccess
@@ -106,5 +106,22 @@ class Findings:
     """Answers, by who asked."""
 
     metrics: Mapping[str, MetricsAnswer] = field(default_factory=dict)
+    #: The query that each answer in `metrics` is to.
+    queries: Mapping[str, str] = field(default_factory=dict)
     smoke: Mapping[str, SmokeResult] = field(default_factory=dict)
     probe: ProbeResult | None = None
+
+
+def collect(
+    needs: Needs,
+    metrics: Sequence[MetricsAnswer],
+    smoke: Sequence[SmokeResult],
+    probe: ProbeResult | None,
+) -> Findings:
+    """Answers in the order of the requests, put together."""
+    return Findings(
+        metrics={r.key: a for r, a in zip(needs.metrics, metrics, strict=True)},
+        queries={r.key: r.query for r in needs.metrics},
+        smoke={r.test.name: a for r, a in zip(needs.smoke, smoke, strict=True)},
+        probe=probe,
+    )

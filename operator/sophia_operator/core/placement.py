@@ -29,7 +29,7 @@ class Placement:
 
 def placement(service: ServiceView, observed: Observed, now: datetime) -> Placement:
     """The shape that follows from the persisted statuses."""
-    roles = select(service, observed)
+    roles = select(service, observed, now)
     occupants = _occupants(roles, observed, now)
     return Placement(
         releases=occupants,
@@ -133,7 +133,7 @@ def _size(service: ServiceView, release: ReleaseView, roles: Roles, now: datetim
 
 def next_change(service: ServiceView, observed: Observed, now: datetime) -> float | None:
     """Seconds until time alone changes the placement; None when it does not."""
-    roles = select(service, observed)
+    roles = select(service, observed, now)
     moments: list[datetime] = []
     if roles.stable is not None and roles.previous is not None:
         moments.append(kept_until(roles.stable))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sophia_operator.api.release import ConfigKind, ConfigVersion, ReleaseSpec, ReleaseState, Snapshot
@@ -38,7 +38,7 @@ def wanted_hash(service: ServiceView, observed: Observed) -> str | None:
     return release_hash(service.spec.template, [p.to_dict() for p in service.spec.ports], config)
 
 
-def select(service: ServiceView, observed: Observed) -> Roles:
+def select(service: ServiceView, observed: Observed, now: datetime) -> Roles:
     """The parts that releases play now."""
     promoted = sorted(
         (r for r in observed.releases if r.status.state is ReleaseState.PROMOTED and r.status.promoted_at),
@@ -49,13 +49,15 @@ def select(service: ServiceView, observed: Observed) -> Roles:
     active = max(
         (r for r in observed.releases if r.status.state.is_active), key=lambda r: r.spec.revision, default=None
     )
-    wanted = wanted_hash(service, observed)
-    return Roles(stable, previous, active, _target(observed.releases, stable, previous, wanted), wanted)
+    roles = Roles(stable, previous, active, target=None, wanted_hash=wanted_hash(service, observed))
+    standby = previous if can_return_at_once(roles, observed, now) else None
+    return replace(roles, target=_target(observed.releases, stable, standby, roles.wanted_hash))
 
 
 def _target(
-    releases: Sequence[ReleaseView], stable: ReleaseView | None, previous: ReleaseView | None, wanted: str | None
+    releases: Sequence[ReleaseView], stable: ReleaseView | None, standby: ReleaseView | None, wanted: str | None
 ) -> ReleaseView | None:
+    """The newest release of what is wanted; one that served before counts only while it stands by."""
     if wanted is None:
         return None
     if stable is not None and stable.spec.hash == wanted:
@@ -66,7 +68,7 @@ def _target(
         if r.spec.hash == wanted
         and r.status.state is not ReleaseState.SUPERSEDED
         and not _superseded_on_its_way(r)
-        and (r.status.state is not ReleaseState.PROMOTED or r is previous)
+        and (r.status.state is not ReleaseState.PROMOTED or r is standby)
     ]
     return max(eligible, key=lambda r: r.spec.revision, default=None)
 

@@ -86,6 +86,8 @@ class RouteView:
     #: Accepted and ResolvedRefs as the controllers say, for the newest spec; None until they say.
     accepted: bool | None
     message: str = ""
+    #: A plain Service: there are no shares to be seen, its selector is all there is.
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

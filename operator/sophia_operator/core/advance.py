@@ -1,0 +1,208 @@
+"""One pass over a service: at most one transition, taken from an ordered list of questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sophia_operator.api.conditions import Reason
+from sophia_operator.api.release import Intent, ReleaseState, ReleaseStatus
+from sophia_operator.core import names, placement, rebuild, release_conditions, service_status
+from sophia_operator.core.decision import Blocked, Decision, Done, EventType, NewRelease, Next, Notice, RequeueAfter
+from sophia_operator.core.roles import Roles, new_release_spec, select
+from sophia_operator.core.steps import back, provision, shift, start
+from sophia_operator.core.transition import Step, roll_back
+from sophia_operator.core.views import Observed, ReleaseView, ServiceView
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A step and the release it is about."""
+
+    release: ReleaseView
+    step: Step
+
+
+_Question = Callable[[ServiceView, Roles, Observed, datetime], "_Taken | None"]
+
+
+def advance(service: ServiceView, observed: Observed, now: datetime) -> Decision:
+    """Decide what one pass does.
+
+    Pure: the same arguments give the same decision. The decision holds the new status of every Release whose status
+    changes; they must be persisted before anything is made of them.
+    """
+    roles = select(service, observed, now)
+    taken = next((t for ask in _QUESTIONS if (t := ask(service, roles, observed, now)) is not None), None)
+    create = None if taken is not None and taken.step.moved else _missing(service, roles, observed)
+    changed: dict[str, ReleaseStatus] = {}
+    for release in observed.releases:
+        step = taken.step if taken is not None and taken.release.name == release.name else None
+        status = _note_traffic(release, step.status if step is not None else release.status, observed, now)
+        status = release_conditions.refresh(release, status, step, service, roles, observed, now)
+        if status != release.status or release.status_lost:
+            changed[release.name] = status
+    after = replace(
+        observed,
+        releases=tuple(replace(r, status=changed.get(r.name, r.status), status_lost=False) for r in observed.releases),
+    )
+    step = taken.step if taken is not None else None
+    status = service_status.project(service, after, select(service, after, now), step, create, now)
+    return Decision(
+        service_status=status,
+        release_statuses=changed,
+        create=create,
+        notices=_notices(service, step, create, status.conditions != service.status.conditions, observed),
+        next=_next(service, step, create, after, now),
+    )
+
+
+def _rebuild(service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
+    return _of(observed, rebuild.step(service, roles, observed, now))
+
+
+def _abort(_: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
+    return _of(observed, back.abort(roles, observed, now))
+
+
+def _finish_rollback(_: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
+    active = roles.active
+    if active is None or active.status.state is not ReleaseState.ROLLING_BACK:
+        return None
+    return _Taken(active, back.step(active, roles, observed, now))
+
+
+def _supersede_active(_: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
+    active, target = roles.active, roles.target
+    if active is None or target is None or active.spec.hash == target.spec.hash:
+        # Until the newer release is there (its template may be refused), the one under way goes on.
+        return None
+    if target is roles.stable:
+        step = roll_back(active, ReleaseState.SUPERSEDED, Reason.REVERTED, f"the spec went back to {target.name}", now)
+    else:
+        step = roll_back(active, ReleaseState.SUPERSEDED, Reason.SUPERSEDED, f"superseded by {target.name}", now)
+    return _Taken(active, step)
+
+
+def _revert(_: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
+    return _of(observed, back.revert(roles, observed, now))
+
+
+def _step_active(service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
+    active = roles.active
+    if active is None:
+        return None
+    state = active.status.state
+    if state is ReleaseState.PROVISIONING:
+        return _Taken(active, provision.provision(active, service, roles, observed, now))
+    if state is ReleaseState.SMOKE_TESTING:
+        return _Taken(active, provision.smoke_test(active, roles, observed, now))
+    return _Taken(active, shift.step(active, service, roles, observed, now))
+
+
+def _skip_stale(_: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
+    if roles.target is None:
+        return None
+    for release in observed.releases:
+        if release.status.state is ReleaseState.PENDING and release is not roles.target and not release.status_lost:
+            return _Taken(release, start.supersede(release, f"{roles.target.name} is what the spec asks for", now))
+    return None
+
+
+def _retry(service: ServiceView, roles: Roles, _: Observed, now: datetime) -> _Taken | None:
+    target = roles.target
+    if target is None or not target.status.state.is_latched:
+        return None
+    if target.spec.intent is Intent.RETRY and target.generation > target.status.handled_generation:
+        if target.spec.snapshot.plan != service.spec.rollout:
+            return _Taken(target, start.supersede(target, "it is tried again with the plan as it is now", now))
+        return _Taken(target, start.retry(target, now))
+    mended = target.status.outcome is not None and target.status.outcome.reason == Reason.INVALID_QUERY.value
+    if mended and target.spec.snapshot.plan != service.spec.rollout:
+        return _Taken(target, start.supersede(target, "the plan was mended", now))
+    return None
+
+
+def _start(service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
+    target = roles.target
+    if target is None or target.status.state is not ReleaseState.PENDING or target.status_lost:
+        return None
+    return _Taken(target, start.step(target, service, roles, observed, now))
+
+
+#: In this order. Abort comes before everything but the repair of lost state.
+_QUESTIONS: tuple[_Question, ...] = (
+    _rebuild,
+    _abort,
+    _finish_rollback,
+    _supersede_active,
+    _revert,
+    _skip_stale,
+    _step_active,
+    _retry,
+    _start,
+)
+
+
+def _of(observed: Observed, step: Step | None) -> _Taken | None:
+    if step is None:
+        return None
+    name = step.notices[0].release
+    return _Taken(next(r for r in observed.releases if r.name == name), step)
+
+
+def _missing(service: ServiceView, roles: Roles, observed: Observed) -> NewRelease | None:
+    """The Release that the spec asks for and that is not there yet."""
+    if roles.wanted_hash is None or roles.target is not None or observed.template_refused is not None:
+        return None
+    if any(b.reason in _NO_NEW_RELEASE for b in observed.blockers):
+        return None
+    spec = new_release_spec(service, observed, roles.wanted_hash)
+    return NewRelease(names.release_name(service.name, spec.revision), spec)
+
+
+_NO_NEW_RELEASE = frozenset({Reason.INVALID_SPEC, Reason.NOT_OWNED})
+
+
+def _note_traffic(release: ReleaseView, status: ReleaseStatus, observed: Observed, now: datetime) -> ReleaseStatus:
+    """Since when the release has no weight: what drains, and what may be scaled down, hangs on it."""
+    if status.color is None or status.state is ReleaseState.PENDING:
+        return status
+    seen = observed.endpoints.get(status.color)
+    selected = seen is not None and seen.release == release.name
+    written = observed.written_weight(status.color) or 0
+    settled = observed.route is None or observed.route.caught_up
+    if selected and written > 0:
+        return status.model_copy(update={"without_traffic_since": None})
+    if settled and status.without_traffic_since is None:
+        return status.model_copy(update={"without_traffic_since": now})
+    return status
+
+
+def _notices(
+    service: ServiceView, step: Step | None, create: NewRelease | None, conditions_changed: bool, observed: Observed
+) -> tuple[Notice, ...]:
+    out = list(step.notices) if step is not None else []
+    if create is not None:
+        message = f"{service.name} changed: release {create.name} is made"
+        out.append(Notice(EventType.NORMAL, Reason.NEW_RELEASE.value, message))
+    if conditions_changed:
+        out += [Notice(EventType.WARNING, b.reason.value, b.message) for b in observed.blockers]
+        if observed.template_refused is not None:
+            out.append(Notice(EventType.WARNING, Reason.INVALID_TEMPLATE.value, observed.template_refused[:1024]))
+    return tuple(out)
+
+
+def _next(service: ServiceView, step: Step | None, create: NewRelease | None, after: Observed, now: datetime) -> Next:
+    waits = [placement.next_change(service, after, now)]
+    if step is not None:
+        waits.append(step.wait)
+    if create is not None:
+        waits.append(0.0)
+    known = [w for w in waits if w is not None]
+    if known:
+        return RequeueAfter(max(0.0, min(known)))
+    if step is not None and step.held_by is not None:
+        return Blocked(step.held_by[0].value, step.held_by[1])
+    return Done()

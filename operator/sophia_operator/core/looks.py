@@ -1,0 +1,86 @@
+"""When gates are looked at, how far back, and what the answers make of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sophia_operator.api.gates import Gate
+from sophia_operator.api.release import GateStatus, ReleaseStatus, Verdict
+from sophia_operator.api.rollout_plan import RolloutPlan
+from sophia_operator.core.evidence.gates import judge
+from sophia_operator.core.evidence.queries import Subject, gate_query
+from sophia_operator.core.views import Observed, ReleaseView
+
+MIN_WINDOW_SECONDS = 4
+
+
+def gate_key(gate: Gate) -> str:
+    """Key of the gate's request and answer."""
+    return f"gate/{gate.name}"
+
+
+def next_look_in(plan: RolloutPlan, now: datetime) -> list[GateStatus]:
+    """Gates at the beginning of a stage: the first look comes after one interval."""
+    first = now + timedelta(seconds=max(plan.look_interval_seconds, MIN_WINDOW_SECONDS))
+    return [
+        GateStatus(
+            name=g.name,
+            verdict=Verdict.INCONCLUSIVE,
+            message="not looked at yet",
+            dry_run=g.dry_run,
+            next_look_at=first,
+        )
+        for g in plan.gates
+    ]
+
+
+def due(status: ReleaseStatus, gate: Gate, now: datetime) -> bool:
+    """Whether the gate is to be looked at now."""
+    before = next((g for g in status.gates if g.name == gate.name), None)
+    return before is None or before.next_look_at is None or before.next_look_at <= now
+
+
+def window_seconds(status: ReleaseStatus, gate: Gate, now: datetime) -> int:
+    """How far back a look reaches: the gate's window, never before the stage took effect.
+
+    When the window held too few requests, the next look takes all that came since the stage took effect.
+    """
+    assert status.stage is not None
+    assert status.stage.effective_at is not None
+    elapsed = max(MIN_WINDOW_SECONDS, int((now - status.stage.effective_at).total_seconds()))
+    before = next((g for g in status.gates if g.name == gate.name), None)
+    if before is not None and before.requests is not None and before.requests < gate.min_requests:
+        return elapsed
+    return min(gate.window_seconds, elapsed)
+
+
+def query_of(release: ReleaseView, gate: Gate, subject: Subject, baseline: Subject | None, window: int) -> str:
+    """The PromQL of one look."""
+    compared = baseline if gate.compared_to is not None else None
+    return gate_query(gate, release.spec.snapshot.plan.metrics, subject, compared, window)
+
+
+def look_at_gates(release: ReleaseView, observed: Observed, now: datetime) -> list[GateStatus]:
+    """Gates after the answers of this pass; a gate without an answer stays as it was."""
+    plan = release.spec.snapshot.plan
+    known = {g.name: g for g in release.status.gates}
+    out: list[GateStatus] = []
+    for gate in plan.gates:
+        before = known.get(gate.name)
+        answer = observed.findings.metrics.get(gate_key(gate))
+        if answer is None:
+            if before is not None:
+                out.append(before)
+            continue
+        query = observed.findings.queries.get(gate_key(gate), "")
+        out.append(
+            judge(
+                gate,
+                answer,
+                before,
+                query=query,
+                now=now,
+                next_look_at=now + timedelta(seconds=plan.look_interval_seconds),
+            )
+        )
+    return out

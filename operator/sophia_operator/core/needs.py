@@ -1,0 +1,203 @@
+"""Which requests to Prometheus, to the new release and through the Gateway are due now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sophia_operator.api.release import Color, ReleaseState
+from sophia_operator.api.smoke import SmokeVia
+from sophia_operator.core import names
+from sophia_operator.core.evidence.queries import Subject, share_query
+from sophia_operator.core.evidence.share import probes_needed
+from sophia_operator.core.findings import MetricsRequest, Needs, ProbeRequest, SmokeRequest
+from sophia_operator.core.looks import due, gate_key, query_of, window_seconds
+from sophia_operator.core.roles import Roles, select
+from sophia_operator.core.sighting import SHARE_KEY
+from sophia_operator.core.steps.back import weight_before
+from sophia_operator.core.steps.provision import SMOKE_PAUSE_SECONDS
+from sophia_operator.core.transition import seconds_since
+from sophia_operator.core.views import Observed, ReleaseView, ServiceView
+
+#: Looks at the split are at least this far apart, so that events do not multiply queries.
+SHARE_INTERVAL_SECONDS = 1.0
+#: So long the users' own requests have time to show a weight; then marked requests help.
+PROBE_AFTER_SECONDS = 10.0
+_FIRST_SHARE_SECONDS = 4.0
+_PREFLIGHT_WINDOW_SECONDS = 60
+
+
+def needs(service: ServiceView, observed: Observed, now: datetime) -> Needs:
+    """The requests that the release under way needs answered in this pass."""
+    roles = select(service, observed, now)
+    release = roles.active
+    if release is None or release.status.color is None:
+        return Needs()
+    match release.status.state:
+        case ReleaseState.PROVISIONING:
+            return _preflight(release, service, roles, now)
+        case ReleaseState.SMOKE_TESTING:
+            return _smoke(release, service, roles, observed, now)
+        case ReleaseState.SHIFTING if release.status.stage is not None:
+            stage = release.status.stage
+            if stage.effective_at is not None:
+                return _gates(release, service, roles, now)
+            return _share(
+                release,
+                service,
+                roles,
+                observed,
+                now,
+                stage.started_at,
+                stage.weight_percent,
+                stage.previous_weight_percent,
+            )
+        case ReleaseState.ROLLING_BACK if release.status.state_since is not None:
+            return _share(release, service, roles, observed, now, release.status.state_since, 0, weight_before(release))
+        case _:
+            return Needs()
+
+
+def _subject(release: ReleaseView, service: ServiceView, color: Color) -> Subject:
+    port = traffic_port(release, service)
+    return Subject(
+        namespace=service.namespace, service=service.name, release=release.name, color=color, port_number=port
+    )
+
+
+def traffic_port(release: ReleaseView, service: ServiceView) -> int:
+    """Number of the port that gets the traffic."""
+    gateway = service.spec.traffic.gateway
+    ports = release.spec.snapshot.ports
+    wanted = gateway.port if gateway is not None else None
+    return next((p.port for p in ports if p.name == wanted), ports[0].port)
+
+
+def _baseline(service: ServiceView, roles: Roles) -> Subject | None:
+    stable = roles.stable
+    if stable is None or stable.status.color is None:
+        return None
+    return _subject(stable, service, stable.status.color)
+
+
+def _preflight(release: ReleaseView, service: ServiceView, roles: Roles, now: datetime) -> Needs:
+    """Each gate's query once, before any traffic: what Prometheus refuses is known at once."""
+    if release.status.gates or release.status.color is None or roles.stable is None:
+        return Needs()
+    return _ask(release, service, roles, {g.name: _PREFLIGHT_WINDOW_SECONDS for g in release.spec.snapshot.plan.gates})
+
+
+def _gates(release: ReleaseView, service: ServiceView, roles: Roles, now: datetime) -> Needs:
+    windows = {
+        g.name: window_seconds(release.status, g, now)
+        for g in release.spec.snapshot.plan.gates
+        if due(release.status, g, now)
+    }
+    return _ask(release, service, roles, windows)
+
+
+def _ask(release: ReleaseView, service: ServiceView, roles: Roles, windows: dict[str, int]) -> Needs:
+    assert release.status.color is not None
+    subject, baseline = _subject(release, service, release.status.color), _baseline(service, roles)
+    access = release.spec.snapshot.plan.metrics.prometheus
+    return Needs(
+        metrics=tuple(
+            MetricsRequest(gate_key(g), query_of(release, g, subject, baseline, windows[g.name]), access)
+            for g in release.spec.snapshot.plan.gates
+            if g.name in windows
+        )
+    )
+
+
+def _share(
+    release: ReleaseView,
+    service: ServiceView,
+    roles: Roles,
+    observed: Observed,
+    now: datetime,
+    since: datetime,
+    wanted: int,
+    previous: int,
+) -> Needs:
+    """Ask how the traffic splits: by metrics, and, when they do not settle it, by marked requests."""
+    color, route = release.status.color, observed.route
+    assert color is not None
+    if route is None or route.plain or not route.caught_up or route.weights.get(color, 0) != wanted:
+        return Needs()
+    looked = release.status.weights.looked_at
+    if looked is not None and seconds_since(looked, now) < SHARE_INTERVAL_SECONDS:
+        return Needs()
+    elapsed = seconds_since(since, now)
+    metrics: tuple[MetricsRequest, ...] = ()
+    if elapsed >= _FIRST_SHARE_SECONDS and roles.stable is not None and roles.stable.status.color is not None:
+        subjects = {
+            color: _subject(release, service, color),
+            color.other: _subject(roles.stable, service, roles.stable.status.color),
+        }
+        plan = release.spec.snapshot.plan
+        # The front of the time since the write is left out: requests were still under way the old way then.
+        window = max(4, int(elapsed * 0.75))
+        metrics = (MetricsRequest(SHARE_KEY, share_query(plan.metrics, subjects, window), plan.metrics.prometheus),)
+    probe = _probe(service, observed, wanted, previous) if elapsed >= PROBE_AFTER_SECONDS else None
+    return Needs(metrics=metrics, probe=probe)
+
+
+def _probe(service: ServiceView, observed: Observed, wanted: int, previous: int) -> ProbeRequest | None:
+    if observed.gateway_url is None:
+        return None
+    path, headers = request_shape(service)
+    return ProbeRequest(
+        base_url=observed.gateway_url,
+        host=host_of(service),
+        path=path,
+        headers={**headers, names.PROBE_HEADER: names.PROBE_WEIGHTED},
+        count=probes_needed(wanted, previous),
+    )
+
+
+def host_of(service: ServiceView) -> str | None:
+    """A host name that the route answers to; None when it answers to all."""
+    gateway = service.spec.traffic.gateway
+    if gateway is None or not gateway.hostnames:
+        return None
+    return gateway.hostnames[0].replace("*", "sophia-probe", 1)
+
+
+def request_shape(service: ServiceView) -> tuple[str, dict[str, str]]:
+    """Path and headers of a request that the first rule of the route matches."""
+    gateway = service.spec.traffic.gateway
+    matches = gateway.rules[0].matches if gateway is not None else []
+    if not matches:
+        return "/", {}
+    first = matches[0]
+    path = first.get("path") or {}
+    value = str(path.get("value") or "/") if path.get("type") != "RegularExpression" else "/"
+    headers = {
+        str(h.get("name")): str(h.get("value")) for h in first.get("headers") or [] if h.get("type", "Exact") == "Exact"
+    }
+    return value, headers
+
+
+def _smoke(release: ReleaseView, service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> Needs:
+    plan, status = release.spec.snapshot.plan, release.status
+    assert status.color is not None
+    tried = {t.name: t for t in status.smoke_tests}
+    out: list[SmokeRequest] = []
+    for test in plan.smoke_tests:
+        before = tried.get(test.name)
+        if before is None or before.passed:
+            continue
+        if before.tried_at is not None and seconds_since(before.tried_at, now) < SMOKE_PAUSE_SECONDS:
+            continue
+        by_gateway = test.via is SmokeVia.GATEWAY and roles.stable is not None
+        if by_gateway:
+            if observed.gateway_url is None or observed.route is None or not observed.route.caught_up:
+                continue
+            _, headers = request_shape(service)
+            marked = {**headers, names.PROBE_HEADER: names.PROBE_CANDIDATE}
+            out.append(SmokeRequest(test, observed.gateway_url, host_of(service), marked))
+            continue
+        ports = release.spec.snapshot.ports
+        port = next((p.port for p in ports if p.name == test.port), traffic_port(release, service))
+        host = f"{names.color_service(service.name, status.color)}.{service.namespace}.svc"
+        out.append(SmokeRequest(test, f"http://{host}:{port}", None, {names.PROBE_HEADER: "smoke"}))
+    return Needs(smoke=tuple(out))

@@ -1,0 +1,78 @@
+"""Lost status is rebuilt from what serves traffic now, never from what the spec asks for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sophia_operator.api.conditions import Reason
+from sophia_operator.api.release import Color, Outcome, ReleaseState, WeightStatus
+from sophia_operator.core.roles import Roles
+from sophia_operator.core.transition import Step, move
+from sophia_operator.core.views import Observed, ReleaseView, ServiceView
+
+
+def step(service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> Step | None:
+    """Mend one release whose status was lost; None when there is nothing to mend."""
+    lost = [r for r in observed.releases if r.status_lost]
+    if not lost:
+        return None
+    if roles.stable is None:
+        found = _serving(service, observed, lost, roles)
+        if found is not None:
+            release, color = found
+            return move(
+                release,
+                ReleaseState.PROMOTED,
+                Reason.REBUILT,
+                f"status of {release.name} was lost; it serves as {color.value}, so it is the stable release",
+                now,
+                state_since=now,
+                color=color,
+                promoted_at=now,
+                started_at=now,
+                ended_at=now,
+                weights=WeightStatus(wanted_percent=100),
+            )
+    for release in lost:
+        place = _color_of(release, observed)
+        if place is not None and (observed.written_weight(place) or 0) > 0 and roles.stable is not None:
+            why = f"status of {release.name} was lost while it had traffic; it goes back and starts again"
+            return move(
+                release,
+                ReleaseState.ROLLING_BACK,
+                Reason.REBUILT,
+                why,
+                now,
+                state_since=now,
+                color=place,
+                outcome=Outcome(state=ReleaseState.PENDING, reason=Reason.REBUILT.value, message=why),
+            )
+    return None
+
+
+def _color_of(release: ReleaseView, observed: Observed) -> Color | None:
+    return next((c for c, seen in observed.endpoints.items() if seen.release == release.name), None)
+
+
+def _serving(
+    service: ServiceView, observed: Observed, lost: list[ReleaseView], roles: Roles
+) -> tuple[ReleaseView, Color] | None:
+    """The lost release that must be the stable one.
+
+    With a rollout under way it is the one at the other colour. Else the one with all of the traffic; of two that share
+    it, the older, which had proved itself. Without a route it is what the service's own status names, else the oldest
+    that has ready pods.
+    """
+    placed = [(r, c) for r in lost if (c := _color_of(r, observed)) is not None]
+    active = roles.active
+    if active is not None and active.status.color is not None:
+        return next(((r, c) for r, c in placed if c is active.status.color.other), None)
+    serving = [(r, c) for r, c in placed if (observed.written_weight(c) or 0) > 0]
+    if serving:
+        return min(serving, key=lambda rc: rc[0].spec.revision)
+    named = service.status.stable.name if service.status.stable is not None else None
+    by_name = next(((r, c) for r, c in placed if r.name == named), None)
+    if by_name is not None:
+        return by_name
+    ready = [(r, c) for r, c in placed if observed.ready(c, r.name) > 0 and observed.route is None]
+    return min(ready, key=lambda rc: rc[0].spec.revision) if ready and service.status.last_revision > 1 else None

@@ -1,0 +1,117 @@
+"""Provisioning and smoke testing: the new release must stand and answer well before it gets any traffic."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sophia_operator.api.conditions import Reason
+from sophia_operator.api.gates import Gate
+from sophia_operator.api.release import GateStatus, ReleaseState, SmokeTestStatus, Verdict
+from sophia_operator.core.findings import QueryRefused
+from sophia_operator.core.placement import needed_ready, rollout_size
+from sophia_operator.core.roles import Roles
+from sophia_operator.core.steps import shift
+from sophia_operator.core.transition import Step, move, roll_back, seconds_since
+from sophia_operator.core.views import Observed, ReleaseView, ServiceView
+
+SMOKE_PAUSE_SECONDS = 1.0
+
+
+def provision(release: ReleaseView, service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> Step:
+    """Wait until the release is ready in its EndpointSlice, or its deadline is over."""
+    plan, status = release.spec.snapshot.plan, release.status
+    size = rollout_size(service, release)
+    refused = _refused_query(release, observed)
+    if refused is not None:
+        return roll_back(release, ReleaseState.FAILED, Reason.INVALID_QUERY, refused, now)
+    if size == 0:
+        return shift.promote(release, Reason.SCALED_TO_ZERO, f"{service.name} is scaled to zero: nothing to prove", now)
+    assert status.color is not None
+    ready, needed = observed.ready(status.color, release.name), needed_ready(plan, size)
+    deployment = observed.deployments.get(release.name)
+    if deployment is not None and deployment.current and ready >= needed and deployment.ready_pods >= needed:
+        message = f"{ready} of {size} pods of {release.name} are ready behind {status.color.value}"
+        tests = [SmokeTestStatus(name=t.name, passed=False) for t in plan.smoke_tests]
+        return move(
+            release, ReleaseState.SMOKE_TESTING, Reason.AVAILABLE, message, now, smoke_tests=tests, state_since=now
+        )
+    problem = deployment.problem if deployment is not None else None
+    why = f"{ready} of {size} pods of {release.name} are ready, {needed} needed"
+    if problem is not None:
+        why = f"{why}: {problem.message}"
+    left = plan.progress_deadline_seconds - seconds_since(status.state_since, now)
+    if left <= 0:
+        reason = problem.reason if problem is not None else Reason.PROGRESS_DEADLINE_EXCEEDED
+        message = f"not ready within {plan.progress_deadline_seconds} s: {why}"
+        if roles.stable is None:
+            # Nothing serves that one could go back to: keep trying, and say so.
+            return Step(status, held_by=(reason, message))
+        return roll_back(release, ReleaseState.FAILED, reason, message, now)
+    looked = _preflight(release, observed, now)
+    held = (problem.reason if problem is not None else Reason.PROVISIONING, why)
+    return Step(status if looked is None else status.model_copy(update={"gates": looked}), wait=left, held_by=held)
+
+
+def _refused_query(release: ReleaseView, observed: Observed) -> str | None:
+    for gate in release.spec.snapshot.plan.gates:
+        answer = observed.findings.metrics.get(f"gate/{gate.name}")
+        if isinstance(answer, QueryRefused):
+            return f"Prometheus refuses the query of gate {gate.name}: {answer.message}; mend the gate in spec.rollout"
+    return None
+
+
+def _preflight(release: ReleaseView, observed: Observed, now: datetime) -> list[GateStatus] | None:
+    """Notes that the queries were tried, so that they are tried once."""
+    plan = release.spec.snapshot.plan
+    if release.status.gates or not any(f"gate/{g.name}" in observed.findings.metrics for g in plan.gates):
+        return None
+    return unlooked(plan.gates, now)
+
+
+def unlooked(gates: list[Gate], now: datetime) -> list[GateStatus]:
+    """Gates before their first look."""
+    return [
+        GateStatus(
+            name=g.name, verdict=Verdict.INCONCLUSIVE, message="not looked at yet", dry_run=g.dry_run, next_look_at=now
+        )
+        for g in gates
+    ]
+
+
+def smoke_test(release: ReleaseView, roles: Roles, observed: Observed, now: datetime) -> Step:
+    """Try each smoke test until it passes or its attempts are used up."""
+    plan, status = release.spec.snapshot.plan, release.status
+    specs = {t.name: t for t in plan.smoke_tests}
+    tests: list[SmokeTestStatus] = []
+    for test in status.smoke_tests:
+        result = observed.findings.smoke.get(test.name)
+        if result is None or test.passed:
+            tests.append(test)
+            continue
+        tests.append(
+            test.model_copy(
+                update={
+                    "passed": result.passed,
+                    "attempts": test.attempts + 1,
+                    "tried_at": now,
+                    "message": result.message[:1024],
+                }
+            )
+        )
+    lost = next((t for t in tests if not t.passed and t.attempts >= specs[t.name].attempts), None)
+    if lost is not None:
+        message = f"smoke test {lost.name} failed {lost.attempts} times: {lost.message}"
+        step = roll_back(release, ReleaseState.FAILED, Reason.SMOKE_TEST_FAILED, message, now)
+        return Step(step.status.model_copy(update={"smoke_tests": tests}), step.notices, step.wait, moved=True)
+    if all(t.passed for t in tests):
+        tested = status.model_copy(update={"smoke_tests": tests})
+        message = (
+            f"{len(tests)} smoke tests of {release.name} passed" if tests else f"{release.name} has no smoke tests"
+        )
+        return shift.begin(release, tested, message, now, first=roles.stable is None)
+    waiting = [t.name for t in tests if not t.passed]
+    return Step(
+        status.model_copy(update={"smoke_tests": tests}),
+        wait=SMOKE_PAUSE_SECONDS,
+        held_by=(Reason.SMOKE_TESTING, f"smoke tests to pass: {', '.join(waiting)}"),
+    )

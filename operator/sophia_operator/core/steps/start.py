@@ -1,0 +1,123 @@
+"""Pending: wait for the turn, then take the free colour."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sophia_operator.api.conditions import Reason
+from sophia_operator.api.release import Color, Intent, ReleaseState, ReleaseStatus, WeightStatus
+from sophia_operator.core.placement import is_drained
+from sophia_operator.core.roles import Roles
+from sophia_operator.core.transition import Step, move
+from sophia_operator.core.views import Observed, ReleaseView, ServiceView
+
+_LOOK_AGAIN_SECONDS = 1.0
+
+
+def step(release: ReleaseView, service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> Step:
+    """Start the rollout when nothing holds it and the colour it needs carries no traffic."""
+    held = _held(release, service, observed)
+    if held is not None:
+        return Step(release.status, held_by=held)
+    color = Color.BLUE if roles.stable is None or roles.stable.status.color is None else roles.stable.status.color.other
+    busy = _busy(release, color, roles, observed, now)
+    if busy is not None:
+        return Step(release.status, held_by=(Reason.AWAITING_DRAIN, busy), wait=_LOOK_AGAIN_SECONDS)
+    first = roles.stable is None
+    return move(
+        release,
+        ReleaseState.PROVISIONING,
+        Reason.FIRST_RELEASE if first else Reason.PROVISIONING,
+        f"release {release.name} starts as {color.value}"
+        + ("; it is the first" if first else f"; {roles.stable.name if roles.stable else ''} serves"),
+        now,
+        color=color,
+        state_since=now,
+        started_at=now,
+        ended_at=None,
+        base_replicas=service.spec.replicas,
+        without_traffic_since=None,
+        not_ready_since=None,
+        weights=WeightStatus(),
+        stage=None,
+        smoke_tests=[],
+        gates=[],
+        pause=None,
+        outcome=None,
+    )
+
+
+def _held(release: ReleaseView, service: ServiceView, observed: Observed) -> tuple[Reason, str] | None:
+    if observed.blockers:
+        blocker = observed.blockers[0]
+        return blocker.reason, blocker.message
+    if not release.snapshot_intact:
+        return (
+            Reason.SNAPSHOT_ALTERED,
+            f"the snapshot of release {release.name} is not what its hash says; delete the Release, and it is made anew",
+        )
+    if service.spec.paused:
+        return Reason.PAUSED_BY_SERVICE, f"spec.paused of {service.name} holds release {release.name}"
+    if release.spec.intent is Intent.PAUSE:
+        return (
+            Reason.PAUSED_BY_INTENT,
+            f"release {release.name} is to pause: {release.spec.reason or 'no reason given'}",
+        )
+    return None
+
+
+def _busy(release: ReleaseView, color: Color, roles: Roles, observed: Observed, now: datetime) -> str | None:
+    """Why the colour cannot be taken yet: it has weight, or its last occupant was not drained."""
+    route = observed.route
+    if route is not None and (route.weights.get(color, 0) > 0 or not route.caught_up) and roles.stable is not None:
+        return f"{color.value} still has traffic, or the route has not settled"
+    seen = observed.endpoints.get(color)
+    occupant = seen.release if seen is not None else None
+    for other in observed.releases:
+        if (
+            other.name == occupant
+            and other is not release
+            and other.status.color is color
+            and not is_drained(other, now)
+        ):
+            return f"{other.name} is still draining as {color.value}"
+    return None
+
+
+def retry(release: ReleaseView, now: datetime) -> Step:
+    """A failed release starts again, because a person asked for it."""
+    return move(
+        release,
+        ReleaseState.PENDING,
+        Reason.RETRIED,
+        f"release {release.name} starts again: {release.spec.reason or 'no reason given'}",
+        now,
+        state_since=now,
+        attempt=release.status.attempt + 1,
+        handled_generation=release.generation,
+        outcome=None,
+        pause=None,
+        ended_at=None,
+        stage=None,
+        smoke_tests=[],
+        gates=[],
+        weights=WeightStatus(),
+    )
+
+
+def supersede(release: ReleaseView, by: str, now: datetime) -> Step:
+    """A release that never started makes way."""
+    return move(
+        release,
+        ReleaseState.SUPERSEDED,
+        Reason.SUPERSEDED,
+        f"release {release.name} is skipped: {by}",
+        now,
+        state_since=now,
+        ended_at=now,
+    )
+
+
+def initial(now: datetime) -> ReleaseStatus:
+    """Status of a release that was just made."""
+    return ReleaseStatus(state=ReleaseState.PENDING, state_since=now)
