@@ -14,7 +14,7 @@ from sophia_operator.api.schema.crd import render_crd
 from sophia_operator.api.schema.kinds import KINDS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-CRD_FOLDERS: Final = (Path("crds"), Path("charts/sophia-operator/files/crds"))
+CRD_FOLDERS: Final = (Path("crds"), Path("charts/sophia-operator/files/crds"), Path("manifests/base/crds"))
 REFERENCE: Final = Path("docs/reference/api.md")
 
 

@@ -1,0 +1,102 @@
+"""`manifests/`: what kustomize users get is what the chart renders, and the samples work at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from hack.generate import manifests
+from sophia_operator.cli.lint import check_files
+from tests.support.helm import ROOT, run
+
+pytest_plugins = ["tests.support.apiserver"]
+
+SAMPLES: Final = ROOT / "manifests/samples"
+FILES: Final = sorted(SAMPLES.glob("*.yaml"))
+
+
+def objects(path: Path) -> list[dict[str, Any]]:
+    return [item for item in yaml.safe_load_all(path.read_text()) if item]
+
+
+def services() -> list[Any]:
+    return [
+        pytest.param(o, id=o["metadata"]["name"]) for f in FILES for o in objects(f) if o["kind"] == "ManagedService"
+    ]
+
+
+def test_the_base_is_what_the_chart_renders() -> None:
+    assert manifests.drift(manifests.outputs(manifests.render_chart())) == ""
+
+
+def test_the_base_keeps_the_reasons_and_loses_what_is_helms() -> None:
+    text = "".join(path.read_text() for path in (ROOT / manifests.BASE).glob("*.yaml"))
+    assert "# One of the replicas works at a time" in text
+    assert "helm" not in text.lower().replace("it is rendered by helm", "")
+
+
+def test_a_stale_base_is_noticed() -> None:
+    rendered = manifests.render_chart().replace("verbs: [get, list, watch]", "verbs: [get]")
+    assert "-  verbs: [get, list, watch]" in manifests.drift(manifests.outputs(rendered))
+
+
+def test_the_namespace_comes_first() -> None:
+    assert FILES[0].name == "00-namespace.yaml"
+    (namespace,) = objects(FILES[0])
+    everywhere = {o["metadata"].get("namespace") for f in FILES[1:] for o in objects(f)}
+    assert everywhere == {namespace["metadata"]["name"]}
+
+
+def test_the_samples_pass_the_offline_check() -> None:
+    report = check_files([SAMPLES])
+    assert report.objects == 4
+    assert report.findings == []
+
+
+@pytest.mark.parametrize("service", services())
+def test_every_sample_tells_its_release_and_stands_restricted(service: Any) -> None:
+    (container,) = service["spec"]["template"]["spec"]["containers"]
+    (release,) = [e for e in container["env"] if e["name"] == "SOPHIA_RELEASE"]
+    assert release["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['sophia.ai/release']"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/healthz"
+    assert container["image"] == "localhost/sophia-demo-app:dev"
+    assert container["imagePullPolicy"] in ("IfNotPresent", "Never")
+    assert set(container["resources"]) == {"requests", "limits"}
+
+
+def test_samples_claim_host_names_of_their_own() -> None:
+    names = [
+        name
+        for f in FILES
+        for o in objects(f)
+        for name in o.get("spec", {}).get("traffic", {}).get("gateway", {}).get("hostnames", [])
+    ]
+    assert len(names) == len(set(names)) == 3
+
+
+@pytest.mark.apiserver
+def test_the_server_takes_the_base_and_then_the_samples_whole(apiserver: Path) -> None:
+    def kubectl(*arguments: str, stdin: str | None = None) -> str:
+        done = run("kubectl", f"--kubeconfig={apiserver}", *arguments, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr
+        return done.stdout
+
+    kubectl("apply", "--server-side", "-k", str(ROOT / manifests.BASE))
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "managedservices.sophia.ai")
+    said = kubectl("apply", "-f", str(SAMPLES))
+    assert said.count("managedservice.sophia.ai/") == 4
+    listed = json.loads(kubectl("get", "managedservices", "-n", "sophia-samples", "-o", "json"))
+    assert len(listed["items"]) == 4
+    for service in listed["items"]:
+        # The template as a pod: what the operator adds are labels and a preStop hook.
+        template = service["spec"]["template"]
+        labels = {"sophia.ai/release": "x-1", **template.get("metadata", {}).get("labels", {})}
+        metadata = {"name": "trial", "namespace": "sophia-samples", "labels": labels}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        kubectl("create", "--dry-run=server", "--validate=strict", "-f-", stdin=json.dumps(pod))
+    kubectl("delete", "-f", str(SAMPLES), "--wait=false")

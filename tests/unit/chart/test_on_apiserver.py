@@ -1,0 +1,120 @@
+"""What a real API server says to the rendered chart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.helm import NAMESPACE, pick, render, run
+from tests.unit.chart.test_values import ALL_ON
+
+pytestmark = pytest.mark.apiserver
+pytest_plugins = ["tests.support.apiserver"]
+
+#: Kinds of the Prometheus Operator, which is not there.
+FOREIGN = {"ServiceMonitor", "PrometheusRule"}
+
+
+class Kubectl:
+    """kubectl as the administrator."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self._flag = f"--kubeconfig={kubeconfig}"
+
+    def __call__(self, *arguments: str, objects: list[dict[str, Any]] | None = None) -> str:
+        done = self.ask(*arguments, objects=objects)
+        assert done[0] == 0, done[1]
+        return done[1]
+
+    def ask(self, *arguments: str, objects: list[dict[str, Any]] | None = None) -> tuple[int, str]:
+        """Exit code, and all that was said."""
+        stdin = None if objects is None else yaml.safe_dump_all(objects)
+        done = run("kubectl", self._flag, *arguments, stdin=stdin)
+        return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def kubectl(apiserver: Path) -> Iterator[Kubectl]:
+    call = Kubectl(apiserver)
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    names = [NAMESPACE, "chart-shop"]
+    call(
+        "apply",
+        "-f-",
+        objects=[
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": restricted}}
+            for name in names
+        ],
+    )
+    yield call
+    call("delete", "namespace", *names, "--wait=false")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"replicas": 0}, {"watchNamespaces": ["chart-shop"]}, ALL_ON],
+    ids=["defaults", "no replicas", "one namespace", "everything on"],
+)
+def test_the_server_accepts_every_object_without_a_warning(kubectl: Kubectl, values: dict[str, Any]) -> None:
+    objects = [o for o in render(values) if o["kind"] not in FOREIGN]
+    said = kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f-", objects=objects)
+    assert "Warning" not in said
+    assert said.count("serverside-applied") == len(objects)
+
+
+@pytest.mark.parametrize("values", [{}, ALL_ON], ids=["defaults", "everything on"])
+def test_a_namespace_that_enforces_restricted_admits_the_pod(kubectl: Kubectl, values: dict[str, Any]) -> None:
+    template = pick(render({**values, "priorityClassName": ""}), "Deployment")["spec"]["template"]
+    metadata = {**template["metadata"], "name": "trial", "namespace": NAMESPACE}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+    kubectl("create", "--dry-run=server", "-f-", objects=[pod])
+    pod["spec"] = json.loads(json.dumps(pod["spec"]))
+    del pod["spec"]["containers"][0]["securityContext"]["capabilities"]
+    code, said = kubectl.ask("create", "--dry-run=server", "-f-", objects=[pod])
+    assert code != 0
+    assert "violates PodSecurity" in said, "the namespace does not enforce anything"
+
+
+def test_the_rights_as_the_server_sees_them(kubectl: Kubectl) -> None:
+    values = {"fullnameOverride": "rights", "watchNamespaces": ["chart-shop"]}
+    kinds = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ServiceAccount")
+    kubectl("apply", "-f-", objects=[o for o in render(values) if o["kind"] in kinds])
+    yes = [
+        ("list", "/secrets", "chart-shop"),
+        ("create", "apps/deployments", "chart-shop"),
+        ("patch", "gateway.networking.k8s.io/httproutes", "chart-shop"),
+        ("watch", "gateway.networking.k8s.io/gateways", "elsewhere"),
+        ("list", "/namespaces", ""),
+        ("update", "coordination.k8s.io/leases", NAMESPACE),
+    ]
+    no = [
+        ("list", "/secrets", "elsewhere"),
+        ("list", "/secrets", NAMESPACE),
+        ("patch", "sophia.ai/releases", "chart-shop"),
+        ("delete", "sophia.ai/managedservices", "chart-shop"),
+        ("delete", "/pods", "chart-shop"),
+        ("patch", "gateway.networking.k8s.io/gateways", "chart-shop"),
+        ("create", "rbac.authorization.k8s.io/clusterroles", ""),
+    ]
+    for expected, questions in ((True, yes), (False, no)):
+        for verb, resource, namespace in questions:
+            assert may(kubectl, verb, resource, namespace) is expected, (verb, resource, namespace)
+
+
+def may(kubectl: Kubectl, verb: str, resource: str, namespace: str) -> bool:
+    """Ask the server itself: `kubectl auth can-i` guesses about kinds that are not installed."""
+    group, name = resource.split("/")
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": f"system:serviceaccount:{NAMESPACE}:rights",
+            "resourceAttributes": {"verb": verb, "group": group, "resource": name, "namespace": namespace},
+        },
+    }
+    return bool(json.loads(kubectl("create", "-o", "json", "-f-", objects=[review]))["status"]["allowed"])
