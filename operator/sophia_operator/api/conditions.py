@@ -6,9 +6,11 @@ are there only while true and never both, each names the generation it speaks of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
@@ -100,6 +102,12 @@ class Reason(StrEnum):
     GRACE_TOO_SHORT = "GraceTooShort"
 
 
+#: Reasons of holds that a person, or a limit that a person set, asked for.
+PAUSES: Final = frozenset(
+    {Reason.PAUSED_BY_INTENT, Reason.PAUSED_BY_SERVICE, Reason.INCONCLUSIVE_LIMIT, Reason.GATE_FAILED_PAUSE}
+)
+
+
 class Condition(ApiModel):
     """One statement about an object, as in `metav1.Condition`."""
 
@@ -127,28 +135,34 @@ def is_true(conditions: Iterable[Condition], kind: ConditionType) -> bool:
     return found is not None and found.status is ConditionStatus.TRUE
 
 
-def put(
-    conditions: Iterable[Condition],
-    kind: ConditionType,
-    status: ConditionStatus,
-    reason: Reason,
-    message: str,
-    *,
-    generation: int,
-    now: datetime,
-) -> list[Condition]:
-    """The list with that condition set; its time changes only when its status does. Sorted by type."""
-    before = find(conditions, kind)
-    since = before.last_transition_time if before is not None and before.status is status else now
-    new = Condition(
-        type=kind.value,
-        status=status,
-        observed_generation=generation,
-        last_transition_time=since,
-        reason=reason.value,
-        message=message[:4096],
-    )
-    return sorted([*drop(conditions, kind), new], key=lambda c: c.type)
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Writes conditions of one object in one pass: it knows the old ones, the generation and the time."""
+
+    before: Sequence[Condition]
+    generation: int
+    now: datetime
+
+    def put(
+        self,
+        conditions: Iterable[Condition],
+        kind: ConditionType,
+        why: tuple[Reason, str],
+        status: ConditionStatus = ConditionStatus.TRUE,
+    ) -> list[Condition]:
+        """The list with that condition set, sorted by type. Its time changes only when its status does."""
+        reason, message = why
+        old = find(self.before, kind)
+        since = old.last_transition_time if old is not None and old.status is status else self.now
+        new = Condition(
+            type=kind.value,
+            status=status,
+            observed_generation=self.generation,
+            last_transition_time=since,
+            reason=reason.value,
+            message=message[:4096],
+        )
+        return sorted([*drop(conditions, kind), new], key=lambda c: c.type)
 
 
 def drop(conditions: Iterable[Condition], kind: ConditionType) -> list[Condition]:

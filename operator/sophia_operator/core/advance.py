@@ -10,7 +10,8 @@ from sophia_operator.api.conditions import Reason
 from sophia_operator.api.release import Intent, ReleaseState, ReleaseStatus
 from sophia_operator.core import names, placement, rebuild, release_conditions, service_status
 from sophia_operator.core.decision import Blocked, Decision, Done, EventType, NewRelease, Next, Notice, RequeueAfter
-from sophia_operator.core.roles import Roles, new_release_spec, select
+from sophia_operator.core.roles import new_release_spec
+from sophia_operator.core.scene import Scene, scene_of
 from sophia_operator.core.steps import back, provision, shift, start
 from sophia_operator.core.transition import Step, roll_back
 from sophia_operator.core.views import Observed, ReleaseView, ServiceView
@@ -24,7 +25,7 @@ class _Taken:
     step: Step
 
 
-_Question = Callable[[ServiceView, Roles, Observed, datetime], "_Taken | None"]
+_Question = Callable[[Scene], "_Taken | None"]
 
 
 def advance(service: ServiceView, observed: Observed, now: datetime) -> Decision:
@@ -33,14 +34,14 @@ def advance(service: ServiceView, observed: Observed, now: datetime) -> Decision
     Pure: the same arguments give the same decision. The decision holds the new status of every Release whose status
     changes; they must be persisted before anything is made of them.
     """
-    roles = select(service, observed, now)
-    taken = next((t for ask in _QUESTIONS if (t := ask(service, roles, observed, now)) is not None), None)
-    create = None if taken is not None and taken.step.moved else _missing(service, roles, observed)
+    scene = scene_of(service, observed, now)
+    taken = next((t for ask in _QUESTIONS if (t := ask(scene)) is not None), None)
+    create = None if taken is not None and taken.step.moved else _missing(scene)
     changed: dict[str, ReleaseStatus] = {}
     for release in observed.releases:
         step = taken.step if taken is not None and taken.release.name == release.name else None
         status = _note_traffic(release, step.status if step is not None else release.status, observed, now)
-        status = release_conditions.refresh(release, status, step, service, roles, observed, now)
+        status = release_conditions.refresh(release, status, step, scene)
         if status != release.status or release.status_lost:
             changed[release.name] = status
     after = replace(
@@ -48,87 +49,95 @@ def advance(service: ServiceView, observed: Observed, now: datetime) -> Decision
         releases=tuple(replace(r, status=changed.get(r.name, r.status), status_lost=False) for r in observed.releases),
     )
     step = taken.step if taken is not None else None
-    status = service_status.project(service, after, select(service, after, now), step, create, now)
+    projected = service_status.project(scene_of(service, after, now), step, create)
     return Decision(
-        service_status=status,
+        service_status=projected,
         release_statuses=changed,
         create=create,
-        notices=_notices(service, step, create, status.conditions != service.status.conditions, observed),
+        notices=_notices(service, step, create, projected.conditions != service.status.conditions, observed),
         next=_next(service, step, create, after, now),
     )
 
 
-def _rebuild(service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
-    return _of(observed, rebuild.step(service, roles, observed, now))
+def _rebuild(scene: Scene) -> _Taken | None:
+    return _of(scene.observed, rebuild.step(scene))
 
 
-def _abort(_: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
-    return _of(observed, back.abort(roles, observed, now))
+def _abort(scene: Scene) -> _Taken | None:
+    return _of(scene.observed, back.abort(scene))
 
 
-def _finish_rollback(_: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
-    active = roles.active
+def _finish_rollback(scene: Scene) -> _Taken | None:
+    active = scene.roles.active
     if active is None or active.status.state is not ReleaseState.ROLLING_BACK:
         return None
-    return _Taken(active, back.step(active, roles, observed, now))
+    return _Taken(active, back.step(active, scene))
 
 
-def _supersede_active(_: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
-    active, target = roles.active, roles.target
+def _supersede_active(scene: Scene) -> _Taken | None:
+    active, target = scene.roles.active, scene.roles.target
     if active is None or target is None or active.spec.hash == target.spec.hash:
         # Until the newer release is there (its template may be refused), the one under way goes on.
         return None
-    if target is roles.stable:
-        step = roll_back(active, ReleaseState.SUPERSEDED, Reason.REVERTED, f"the spec went back to {target.name}", now)
+    if target is scene.roles.stable:
+        step = roll_back(
+            active, ReleaseState.SUPERSEDED, Reason.REVERTED, f"the spec went back to {target.name}", scene.now
+        )
     else:
-        step = roll_back(active, ReleaseState.SUPERSEDED, Reason.SUPERSEDED, f"superseded by {target.name}", now)
+        step = roll_back(active, ReleaseState.SUPERSEDED, Reason.SUPERSEDED, f"superseded by {target.name}", scene.now)
     return _Taken(active, step)
 
 
-def _revert(_: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
-    return _of(observed, back.revert(roles, observed, now))
+def _revert(scene: Scene) -> _Taken | None:
+    return _of(scene.observed, back.revert(scene))
 
 
-def _step_active(service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
-    active = roles.active
+def _step_active(scene: Scene) -> _Taken | None:
+    active = scene.roles.active
     if active is None:
         return None
     state = active.status.state
     if state is ReleaseState.PROVISIONING:
-        return _Taken(active, provision.provision(active, service, roles, observed, now))
+        return _Taken(active, provision.provision(active, scene))
     if state is ReleaseState.SMOKE_TESTING:
-        return _Taken(active, provision.smoke_test(active, roles, observed, now))
-    return _Taken(active, shift.step(active, service, roles, observed, now))
+        return _Taken(active, provision.smoke_test(active, scene))
+    return _Taken(active, shift.step(active, scene))
 
 
-def _skip_stale(_: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
-    if roles.target is None:
+def _skip_stale(scene: Scene) -> _Taken | None:
+    if scene.roles.target is None:
         return None
-    for release in observed.releases:
-        if release.status.state is ReleaseState.PENDING and release is not roles.target and not release.status_lost:
-            return _Taken(release, start.supersede(release, f"{roles.target.name} is what the spec asks for", now))
+    for release in scene.observed.releases:
+        if (
+            release.status.state is ReleaseState.PENDING
+            and release is not scene.roles.target
+            and not release.status_lost
+        ):
+            return _Taken(
+                release, start.supersede(release, f"{scene.roles.target.name} is what the spec asks for", scene.now)
+            )
     return None
 
 
-def _retry(service: ServiceView, roles: Roles, _: Observed, now: datetime) -> _Taken | None:
-    target = roles.target
+def _retry(scene: Scene) -> _Taken | None:
+    target = scene.roles.target
     if target is None or not target.status.state.is_latched:
         return None
     if target.spec.intent is Intent.RETRY and target.generation > target.status.handled_generation:
-        if target.spec.snapshot.plan != service.spec.rollout:
-            return _Taken(target, start.supersede(target, "it is tried again with the plan as it is now", now))
-        return _Taken(target, start.retry(target, now))
+        if target.spec.snapshot.plan != scene.service.spec.rollout:
+            return _Taken(target, start.supersede(target, "it is tried again with the plan as it is now", scene.now))
+        return _Taken(target, start.retry(target, scene.now))
     mended = target.status.outcome is not None and target.status.outcome.reason == Reason.INVALID_QUERY.value
-    if mended and target.spec.snapshot.plan != service.spec.rollout:
-        return _Taken(target, start.supersede(target, "the plan was mended", now))
+    if mended and target.spec.snapshot.plan != scene.service.spec.rollout:
+        return _Taken(target, start.supersede(target, "the plan was mended", scene.now))
     return None
 
 
-def _start(service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> _Taken | None:
-    target = roles.target
+def _start(scene: Scene) -> _Taken | None:
+    target = scene.roles.target
     if target is None or target.status.state is not ReleaseState.PENDING or target.status_lost:
         return None
-    return _Taken(target, start.step(target, service, roles, observed, now))
+    return _Taken(target, start.step(target, scene))
 
 
 #: In this order. Abort comes before everything but the repair of lost state.
@@ -152,14 +161,14 @@ def _of(observed: Observed, step: Step | None) -> _Taken | None:
     return _Taken(next(r for r in observed.releases if r.name == name), step)
 
 
-def _missing(service: ServiceView, roles: Roles, observed: Observed) -> NewRelease | None:
+def _missing(scene: Scene) -> NewRelease | None:
     """The Release that the spec asks for and that is not there yet."""
-    if roles.wanted_hash is None or roles.target is not None or observed.template_refused is not None:
+    if scene.roles.wanted_hash is None or scene.roles.target is not None or scene.observed.template_refused is not None:
         return None
-    if any(b.reason in _NO_NEW_RELEASE for b in observed.blockers):
+    if any(b.reason in _NO_NEW_RELEASE for b in scene.observed.blockers):
         return None
-    spec = new_release_spec(service, observed, roles.wanted_hash)
-    return NewRelease(names.release_name(service.name, spec.revision), spec)
+    spec = new_release_spec(scene.service, scene.observed, scene.roles.wanted_hash)
+    return NewRelease(names.release_name(scene.service.name, spec.revision), spec)
 
 
 _NO_NEW_RELEASE = frozenset({Reason.INVALID_SPEC, Reason.NOT_OWNED})

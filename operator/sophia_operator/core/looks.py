@@ -9,7 +9,8 @@ from sophia_operator.api.release import GateStatus, ReleaseStatus, Verdict
 from sophia_operator.api.rollout_plan import RolloutPlan
 from sophia_operator.core.evidence.gates import judge
 from sophia_operator.core.evidence.queries import Subject, gate_query
-from sophia_operator.core.views import Observed, ReleaseView
+from sophia_operator.core.scene import Scene
+from sophia_operator.core.views import ReleaseView
 
 MIN_WINDOW_SECONDS = 4
 
@@ -60,27 +61,27 @@ def query_of(release: ReleaseView, gate: Gate, subject: Subject, baseline: Subje
     return gate_query(gate, release.spec.snapshot.plan.metrics, subject, compared, window)
 
 
-def look_at_gates(release: ReleaseView, observed: Observed, now: datetime) -> list[GateStatus]:
+def look_at_gates(release: ReleaseView, scene: Scene) -> list[GateStatus]:
     """Gates after the answers of this pass; a gate without an answer stays as it was."""
     plan = release.spec.snapshot.plan
     known = {g.name: g for g in release.status.gates}
     out: list[GateStatus] = []
     for gate in plan.gates:
         before = known.get(gate.name)
-        answer = observed.findings.metrics.get(gate_key(gate))
+        answer = scene.observed.findings.metrics.get(gate_key(gate))
         if answer is None:
             if before is not None:
                 out.append(before)
             continue
-        query = observed.findings.queries.get(gate_key(gate), "")
+        query = scene.observed.findings.queries.get(gate_key(gate), "")
         out.append(
             judge(
                 gate,
                 answer,
                 before,
                 query=query,
-                now=now,
-                next_look_at=now + timedelta(seconds=plan.look_interval_seconds),
+                now=scene.now,
+                next_look_at=scene.now + timedelta(seconds=plan.look_interval_seconds),
             )
         )
     return out

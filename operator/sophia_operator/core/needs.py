@@ -11,7 +11,7 @@ from sophia_operator.core.evidence.queries import Subject, share_query
 from sophia_operator.core.evidence.share import probes_needed
 from sophia_operator.core.findings import MetricsRequest, Needs, ProbeRequest, SmokeRequest
 from sophia_operator.core.looks import due, gate_key, query_of, window_seconds
-from sophia_operator.core.roles import Roles, select
+from sophia_operator.core.scene import Scene, scene_of
 from sophia_operator.core.sighting import SHARE_KEY
 from sophia_operator.core.steps.back import weight_before
 from sophia_operator.core.steps.provision import SMOKE_PAUSE_SECONDS
@@ -28,31 +28,28 @@ _PREFLIGHT_WINDOW_SECONDS = 60
 
 def needs(service: ServiceView, observed: Observed, now: datetime) -> Needs:
     """The requests that the release under way needs answered in this pass."""
-    roles = select(service, observed, now)
-    release = roles.active
+    scene = scene_of(service, observed, now)
+    release = scene.roles.active
     if release is None or release.status.color is None:
         return Needs()
     match release.status.state:
         case ReleaseState.PROVISIONING:
-            return _preflight(release, service, roles, now)
+            return _preflight(release, scene)
         case ReleaseState.SMOKE_TESTING:
-            return _smoke(release, service, roles, observed, now)
+            return _smoke(release, scene)
         case ReleaseState.SHIFTING if release.status.stage is not None:
             stage = release.status.stage
             if stage.effective_at is not None:
-                return _gates(release, service, roles, now)
+                return _gates(release, scene)
             return _share(
                 release,
-                service,
-                roles,
-                observed,
-                now,
+                scene,
                 stage.started_at,
                 stage.weight_percent,
                 stage.previous_weight_percent,
             )
         case ReleaseState.ROLLING_BACK if release.status.state_since is not None:
-            return _share(release, service, roles, observed, now, release.status.state_since, 0, weight_before(release))
+            return _share(release, scene, release.status.state_since, 0, weight_before(release))
         case _:
             return Needs()
 
@@ -72,32 +69,32 @@ def traffic_port(release: ReleaseView, service: ServiceView) -> int:
     return next((p.port for p in ports if p.name == wanted), ports[0].port)
 
 
-def _baseline(service: ServiceView, roles: Roles) -> Subject | None:
-    stable = roles.stable
+def _baseline(scene: Scene) -> Subject | None:
+    stable = scene.roles.stable
     if stable is None or stable.status.color is None:
         return None
-    return _subject(stable, service, stable.status.color)
+    return _subject(stable, scene.service, stable.status.color)
 
 
-def _preflight(release: ReleaseView, service: ServiceView, roles: Roles, now: datetime) -> Needs:
+def _preflight(release: ReleaseView, scene: Scene) -> Needs:
     """Each gate's query once, before any traffic: what Prometheus refuses is known at once."""
-    if release.status.gates or release.status.color is None or roles.stable is None:
+    if release.status.gates or release.status.color is None or scene.roles.stable is None:
         return Needs()
-    return _ask(release, service, roles, {g.name: _PREFLIGHT_WINDOW_SECONDS for g in release.spec.snapshot.plan.gates})
+    return _ask(release, scene, {g.name: _PREFLIGHT_WINDOW_SECONDS for g in release.spec.snapshot.plan.gates})
 
 
-def _gates(release: ReleaseView, service: ServiceView, roles: Roles, now: datetime) -> Needs:
+def _gates(release: ReleaseView, scene: Scene) -> Needs:
     windows = {
-        g.name: window_seconds(release.status, g, now)
+        g.name: window_seconds(release.status, g, scene.now)
         for g in release.spec.snapshot.plan.gates
-        if due(release.status, g, now)
+        if due(release.status, g, scene.now)
     }
-    return _ask(release, service, roles, windows)
+    return _ask(release, scene, windows)
 
 
-def _ask(release: ReleaseView, service: ServiceView, roles: Roles, windows: dict[str, int]) -> Needs:
+def _ask(release: ReleaseView, scene: Scene, windows: dict[str, int]) -> Needs:
     assert release.status.color is not None
-    subject, baseline = _subject(release, service, release.status.color), _baseline(service, roles)
+    subject, baseline = _subject(release, scene.service, release.status.color), _baseline(scene)
     access = release.spec.snapshot.plan.metrics.prometheus
     return Needs(
         metrics=tuple(
@@ -110,44 +107,45 @@ def _ask(release: ReleaseView, service: ServiceView, roles: Roles, windows: dict
 
 def _share(
     release: ReleaseView,
-    service: ServiceView,
-    roles: Roles,
-    observed: Observed,
-    now: datetime,
+    scene: Scene,
     since: datetime,
     wanted: int,
     previous: int,
 ) -> Needs:
     """Ask how the traffic splits: by metrics, and, when they do not settle it, by marked requests."""
-    color, route = release.status.color, observed.route
+    color, route = release.status.color, scene.observed.route
     assert color is not None
     if route is None or route.plain or not route.caught_up or route.weights.get(color, 0) != wanted:
         return Needs()
     looked = release.status.weights.looked_at
-    if looked is not None and seconds_since(looked, now) < SHARE_INTERVAL_SECONDS:
+    if looked is not None and seconds_since(looked, scene.now) < SHARE_INTERVAL_SECONDS:
         return Needs()
-    elapsed = seconds_since(since, now)
+    elapsed = seconds_since(since, scene.now)
     metrics: tuple[MetricsRequest, ...] = ()
-    if elapsed >= _FIRST_SHARE_SECONDS and roles.stable is not None and roles.stable.status.color is not None:
+    if (
+        elapsed >= _FIRST_SHARE_SECONDS
+        and scene.roles.stable is not None
+        and scene.roles.stable.status.color is not None
+    ):
         subjects = {
-            color: _subject(release, service, color),
-            color.other: _subject(roles.stable, service, roles.stable.status.color),
+            color: _subject(release, scene.service, color),
+            color.other: _subject(scene.roles.stable, scene.service, scene.roles.stable.status.color),
         }
         plan = release.spec.snapshot.plan
         # The front of the time since the write is left out: requests were still under way the old way then.
         window = max(4, int(elapsed * 0.75))
         metrics = (MetricsRequest(SHARE_KEY, share_query(plan.metrics, subjects, window), plan.metrics.prometheus),)
-    probe = _probe(service, observed, wanted, previous) if elapsed >= PROBE_AFTER_SECONDS else None
+    probe = _probe(scene, wanted, previous) if elapsed >= PROBE_AFTER_SECONDS else None
     return Needs(metrics=metrics, probe=probe)
 
 
-def _probe(service: ServiceView, observed: Observed, wanted: int, previous: int) -> ProbeRequest | None:
-    if observed.gateway_url is None:
+def _probe(scene: Scene, wanted: int, previous: int) -> ProbeRequest | None:
+    if scene.observed.gateway_url is None:
         return None
-    path, headers = request_shape(service)
+    path, headers = request_shape(scene.service)
     return ProbeRequest(
-        base_url=observed.gateway_url,
-        host=host_of(service),
+        base_url=scene.observed.gateway_url,
+        host=host_of(scene.service),
         path=path,
         headers={**headers, names.PROBE_HEADER: names.PROBE_WEIGHTED},
         count=probes_needed(wanted, previous),
@@ -177,7 +175,7 @@ def request_shape(service: ServiceView) -> tuple[str, dict[str, str]]:
     return value, headers
 
 
-def _smoke(release: ReleaseView, service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> Needs:
+def _smoke(release: ReleaseView, scene: Scene) -> Needs:
     plan, status = release.spec.snapshot.plan, release.status
     assert status.color is not None
     tried = {t.name: t for t in status.smoke_tests}
@@ -186,18 +184,18 @@ def _smoke(release: ReleaseView, service: ServiceView, roles: Roles, observed: O
         before = tried.get(test.name)
         if before is None or before.passed:
             continue
-        if before.tried_at is not None and seconds_since(before.tried_at, now) < SMOKE_PAUSE_SECONDS:
+        if before.tried_at is not None and seconds_since(before.tried_at, scene.now) < SMOKE_PAUSE_SECONDS:
             continue
-        by_gateway = test.via is SmokeVia.GATEWAY and roles.stable is not None
+        by_gateway = test.via is SmokeVia.GATEWAY and scene.roles.stable is not None
         if by_gateway:
-            if observed.gateway_url is None or observed.route is None or not observed.route.caught_up:
+            if scene.observed.gateway_url is None or scene.observed.route is None or not scene.observed.route.caught_up:
                 continue
-            _, headers = request_shape(service)
+            _, headers = request_shape(scene.service)
             marked = {**headers, names.PROBE_HEADER: names.PROBE_CANDIDATE}
-            out.append(SmokeRequest(test, observed.gateway_url, host_of(service), marked))
+            out.append(SmokeRequest(test, scene.observed.gateway_url, host_of(scene.service), marked))
             continue
         ports = release.spec.snapshot.ports
-        port = next((p.port for p in ports if p.name == test.port), traffic_port(release, service))
-        host = f"{names.color_service(service.name, status.color)}.{service.namespace}.svc"
+        port = next((p.port for p in ports if p.name == test.port), traffic_port(release, scene.service))
+        host = f"{names.color_service(scene.service.name, status.color)}.{scene.service.namespace}.svc"
         out.append(SmokeRequest(test, f"http://{host}:{port}", None, {names.PROBE_HEADER: "smoke"}))
     return Needs(smoke=tuple(out))

@@ -70,7 +70,7 @@ def _weights(roles: Roles, observed: Observed) -> dict[Color, int]:
 
 
 def _share_of(active: ReleaseView, color: Color, stable: ReleaseView, home: Color, observed: Observed) -> int:
-    """Share of the release under way. Never sends traffic to a release without ready endpoints while the other has some."""
+    """Share of the release under way: never any for one without ready endpoints while the other has some."""
     ready, stable_ready = observed.ready(color, active.name), observed.ready(home, stable.name)
     wanted = 0
     if active.status.state is ReleaseState.SHIFTING and active.status.stage is not None:

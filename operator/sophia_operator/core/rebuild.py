@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.release import Color, Outcome, ReleaseState, WeightStatus
-from sophia_operator.core.roles import Roles
+from sophia_operator.core.scene import Scene
 from sophia_operator.core.transition import Step, move
-from sophia_operator.core.views import Observed, ReleaseView, ServiceView
+from sophia_operator.core.views import Observed, ReleaseView
 
 
-def step(service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> Step | None:
+def step(scene: Scene) -> Step | None:
     """Mend one release whose status was lost; None when there is nothing to mend."""
-    lost = [r for r in observed.releases if r.status_lost]
+    lost = [r for r in scene.observed.releases if r.status_lost]
     if not lost:
         return None
-    if roles.stable is None:
-        found = _serving(service, observed, lost, roles)
+    if scene.roles.stable is None:
+        found = _serving(scene, lost)
         if found is not None:
             release, color = found
             return move(
@@ -25,25 +23,25 @@ def step(service: ServiceView, roles: Roles, observed: Observed, now: datetime) 
                 ReleaseState.PROMOTED,
                 Reason.REBUILT,
                 f"status of {release.name} was lost; it serves as {color.value}, so it is the stable release",
-                now,
-                state_since=now,
+                scene.now,
+                state_since=scene.now,
                 color=color,
-                promoted_at=now,
-                started_at=now,
-                ended_at=now,
+                promoted_at=scene.now,
+                started_at=scene.now,
+                ended_at=scene.now,
                 weights=WeightStatus(wanted_percent=100),
             )
     for release in lost:
-        place = _color_of(release, observed)
-        if place is not None and (observed.written_weight(place) or 0) > 0 and roles.stable is not None:
+        place = _color_of(release, scene.observed)
+        if place is not None and (scene.observed.written_weight(place) or 0) > 0 and scene.roles.stable is not None:
             why = f"status of {release.name} was lost while it had traffic; it goes back and starts again"
             return move(
                 release,
                 ReleaseState.ROLLING_BACK,
                 Reason.REBUILT,
                 why,
-                now,
-                state_since=now,
+                scene.now,
+                state_since=scene.now,
                 color=place,
                 outcome=Outcome(state=ReleaseState.PENDING, reason=Reason.REBUILT.value, message=why),
             )
@@ -54,25 +52,23 @@ def _color_of(release: ReleaseView, observed: Observed) -> Color | None:
     return next((c for c, seen in observed.endpoints.items() if seen.release == release.name), None)
 
 
-def _serving(
-    service: ServiceView, observed: Observed, lost: list[ReleaseView], roles: Roles
-) -> tuple[ReleaseView, Color] | None:
+def _serving(scene: Scene, lost: list[ReleaseView]) -> tuple[ReleaseView, Color] | None:
     """The lost release that must be the stable one.
 
     With a rollout under way it is the one at the other colour. Else the one with all of the traffic; of two that share
     it, the older, which had proved itself. Without a route it is what the service's own status names, else the oldest
     that has ready pods.
     """
-    placed = [(r, c) for r in lost if (c := _color_of(r, observed)) is not None]
-    active = roles.active
+    placed = [(r, c) for r in lost if (c := _color_of(r, scene.observed)) is not None]
+    active = scene.roles.active
     if active is not None and active.status.color is not None:
         return next(((r, c) for r, c in placed if c is active.status.color.other), None)
-    serving = [(r, c) for r, c in placed if (observed.written_weight(c) or 0) > 0]
+    serving = [(r, c) for r, c in placed if (scene.observed.written_weight(c) or 0) > 0]
     if serving:
         return min(serving, key=lambda rc: rc[0].spec.revision)
-    named = service.status.stable.name if service.status.stable is not None else None
+    named = scene.service.status.stable.name if scene.service.status.stable is not None else None
     by_name = next(((r, c) for r, c in placed if r.name == named), None)
     if by_name is not None:
         return by_name
-    ready = [(r, c) for r, c in placed if observed.ready(c, r.name) > 0 and observed.route is None]
-    return min(ready, key=lambda rc: rc[0].spec.revision) if ready and service.status.last_revision > 1 else None
+    ready = [(r, c) for r, c in placed if scene.observed.ready(c, r.name) > 0 and scene.observed.route is None]
+    return min(ready, key=lambda rc: rc[0].spec.revision) if ready and scene.service.status.last_revision > 1 else None

@@ -19,6 +19,6 @@ class Scene:
     now: datetime
 
 
-def scene(service: ServiceView, observed: Observed, now: datetime) -> Scene:
+def scene_of(service: ServiceView, observed: Observed, now: datetime) -> Scene:
     """The scene as it is now."""
     return Scene(service, observed, select(service, observed, now), now)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from sophia_operator.api.release import Color, WeightStatus
 from sophia_operator.core.evidence.share import Agreement, AgreementKind, agrees
 from sophia_operator.core.findings import MetricsAnswer, MetricsOutage, QueryRefused, Samples
+from sophia_operator.core.scene import Scene
 from sophia_operator.core.views import Observed, RouteView
 
 SHARE_KEY = "share"
@@ -26,12 +26,10 @@ class Sighting:
     message: str
 
 
-def look(
-    color: Color, wanted: int, previous: int, observed: Observed, weights: WeightStatus, now: datetime
-) -> Sighting:
+def look(color: Color, wanted: int, previous: int, scene: Scene, weights: WeightStatus) -> Sighting:
     """Judge the weight `wanted` (percent) of `color`, which was `previous` before."""
-    route = observed.route
-    written = observed.written_weight(color)
+    route = scene.observed.route
+    written = scene.observed.written_weight(color)
     noted = weights.model_copy(update={"written_percent": written})
     unsettled = _unsettled(route, written, wanted)
     if unsettled is not None:
@@ -42,10 +40,10 @@ def look(
         return Sighting(
             True, False, False, noted.model_copy(update={"observed_percent": written, "message": done}), done
         )
-    if not _asked(observed):
+    if not _asked(scene.observed):
         waiting = noted.message or "the route has settled; looking for the weight in the traffic"
         return Sighting(False, False, False, noted.model_copy(update={"message": waiting}), waiting)
-    counts = [c for c in (_from_metrics(observed, color), _from_probe(observed, color)) if c is not None]
+    counts = [c for c in (_from_metrics(scene.observed, color), _from_probe(scene.observed, color)) if c is not None]
     best: tuple[Agreement, int, int, str] | None = None
     for green, total, source in counts:
         found = agrees(green, total, wanted, previous)
@@ -58,12 +56,14 @@ def look(
         if found.kind is AgreementKind.AGREES:
             break
     if best is None:
-        message = _why_blind(observed)
-        return Sighting(False, True, False, noted.model_copy(update={"message": message, "looked_at": now}), message)
+        message = _why_blind(scene.observed)
+        return Sighting(
+            False, True, False, noted.model_copy(update={"message": message, "looked_at": scene.now}), message
+        )
     agreement, green, total, source = best
     message = f"{source}: {green} of {total} requests at {color.value}, {wanted} % wanted; {agreement.message}"
     seen = round(100 * green / total) if total else None
-    after = noted.model_copy(update={"observed_percent": seen, "message": message, "looked_at": now})
+    after = noted.model_copy(update={"observed_percent": seen, "message": message, "looked_at": scene.now})
     return Sighting(agreement.kind is AgreementKind.AGREES, False, False, after, message)
 
 

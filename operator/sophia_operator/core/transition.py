@@ -28,6 +28,8 @@ class Step:
     wait: float | None = None
     #: Why the release does not go on, for conditions.
     held_by: tuple[Reason, str] | None = None
+    #: Whether only a change by a person, or of the cluster, can end the hold.
+    stalls: bool = False
     #: Whether the step is a transition: the pass takes no other.
     moved: bool = field(default=False)
 

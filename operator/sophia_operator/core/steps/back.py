@@ -8,31 +8,36 @@ from datetime import datetime
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.release import Intent, Outcome, ReleaseState, WeightStatus
 from sophia_operator.core import sighting
-from sophia_operator.core.roles import Roles, can_return_at_once
+from sophia_operator.core.roles import can_return_at_once
+from sophia_operator.core.scene import Scene
 from sophia_operator.core.transition import Step, move, roll_back, seconds_since
-from sophia_operator.core.views import Observed, ReleaseView
+from sophia_operator.core.views import ReleaseView
 
 _LOOK_AGAIN_SECONDS = 1.0
 
 
-def step(release: ReleaseView, roles: Roles, observed: Observed, now: datetime) -> Step:
+def step(release: ReleaseView, scene: Scene) -> Step:
     """Wait until no traffic is seen at the release, then end where the outcome says."""
     status = release.status
     outcome = status.outcome or Outcome(state=ReleaseState.ROLLED_BACK, reason=Reason.ROLLED_BACK.value, message="")
-    if status.color is None or not _had_traffic(release) or roles.stable is None:
-        return _end(release, outcome, "it had no traffic", now)
-    held = _stable_cannot_serve(release, roles, observed)
+    if status.color is None or not _had_traffic(release) or scene.roles.stable is None:
+        return _end(release, outcome, "it had no traffic", scene.now)
+    held = _stable_cannot_serve(release, scene)
     if held is not None:
         return Step(status, wait=_LOOK_AGAIN_SECONDS, held_by=(Reason.STABLE_NOT_READY, held))
-    seen = sighting.look(status.color, 0, weight_before(release), observed, status.weights, now)
+    seen = sighting.look(status.color, 0, weight_before(release), scene, status.weights)
     current = replace(release, status=status.model_copy(update={"weights": seen.weights}))
     if seen.agrees:
-        return _end(current, outcome, f"all traffic is at {roles.stable.name}: {seen.message}", now)
-    settled = observed.written_weight(status.color) == 0 and observed.route is not None and observed.route.caught_up
-    overdue = seconds_since(status.state_since, now) >= release.spec.snapshot.plan.route_deadline_seconds
+        return _end(current, outcome, f"all traffic is at {scene.roles.stable.name}: {seen.message}", scene.now)
+    settled = (
+        scene.observed.written_weight(status.color) == 0
+        and scene.observed.route is not None
+        and scene.observed.route.caught_up
+    )
+    overdue = seconds_since(status.state_since, scene.now) >= release.spec.snapshot.plan.route_deadline_seconds
     if settled and overdue:
         # The gateway says that it did as told; holding on would leave a failed release in place for good.
-        return _end(current, outcome, f"not confirmed by what was seen of the traffic: {seen.message}", now)
+        return _end(current, outcome, f"not confirmed by what was seen of the traffic: {seen.message}", scene.now)
     return Step(current.status, wait=_LOOK_AGAIN_SECONDS, held_by=(Reason.ROLLING_BACK, seen.message))
 
 
@@ -52,13 +57,13 @@ def weight_before(release: ReleaseView) -> int:
     return release.status.stage.weight_percent if release.status.stage is not None else 100
 
 
-def _stable_cannot_serve(release: ReleaseView, roles: Roles, observed: Observed) -> str | None:
-    stable = roles.stable
+def _stable_cannot_serve(release: ReleaseView, scene: Scene) -> str | None:
+    stable = scene.roles.stable
     assert stable is not None
     color = release.status.color
-    if color is None or stable.status.color is None or observed.ready(stable.status.color, stable.name) > 0:
+    if color is None or stable.status.color is None or scene.observed.ready(stable.status.color, stable.name) > 0:
         return None
-    if (observed.written_weight(color) or 0) == 0 or observed.ready(color, release.name) == 0:
+    if (scene.observed.written_weight(color) or 0) == 0 or scene.observed.ready(color, release.name) == 0:
         return None
     return f"{stable.name} has no ready pods: traffic stays at {release.name} until it has"
 
@@ -82,41 +87,41 @@ def _end(release: ReleaseView, outcome: Outcome, how: str, now: datetime) -> Ste
     )
 
 
-def abort(roles: Roles, observed: Observed, now: datetime) -> Step | None:
+def abort(scene: Scene) -> Step | None:
     """Abort wins over everything: the first release that a person wants aborted and that can be."""
-    for release in observed.releases:
+    for release in scene.observed.releases:
         if release.spec.intent is not Intent.ABORT:
             continue
         why = f"asked to abort: {release.spec.reason or 'no reason given'}"
         state, outcome = release.status.state, release.status.outcome
-        if state is ReleaseState.PENDING and release is roles.target:
+        if state is ReleaseState.PENDING and release is scene.roles.target:
             return move(
                 release,
                 ReleaseState.ROLLED_BACK,
                 Reason.ABORTED,
                 why,
-                now,
-                state_since=now,
-                ended_at=now,
+                scene.now,
+                state_since=scene.now,
+                ended_at=scene.now,
                 outcome=Outcome(state=ReleaseState.ROLLED_BACK, reason=Reason.ABORTED.value, message=why),
             )
         if state is ReleaseState.ROLLING_BACK and outcome is not None and outcome.state is ReleaseState.PENDING:
             # It would start again by itself: now it must not.
             latched = Outcome(state=ReleaseState.ROLLED_BACK, reason=Reason.ABORTED.value, message=why)
-            return move(release, state, Reason.ABORTED, why, now, outcome=latched)
+            return move(release, state, Reason.ABORTED, why, scene.now, outcome=latched)
         if state.is_active and state is not ReleaseState.ROLLING_BACK:
-            return roll_back(release, ReleaseState.ROLLED_BACK, Reason.ABORTED, why, now)
-        if release is roles.stable and can_return_at_once(roles, observed, now):
-            return roll_back(release, ReleaseState.ROLLED_BACK, Reason.ABORTED, why, now)
+            return roll_back(release, ReleaseState.ROLLED_BACK, Reason.ABORTED, why, scene.now)
+        if release is scene.roles.stable and can_return_at_once(scene.roles, scene.observed, scene.now):
+            return roll_back(release, ReleaseState.ROLLED_BACK, Reason.ABORTED, why, scene.now)
     return None
 
 
-def revert(roles: Roles, observed: Observed, now: datetime) -> Step | None:
+def revert(scene: Scene) -> Step | None:
     """The spec asks for the previous release, and it still stands: one write brings it back, without stages."""
-    stable, target = roles.stable, roles.target
-    if stable is None or target is None or target is not roles.previous or roles.active is not None:
+    stable, target = scene.roles.stable, scene.roles.target
+    if stable is None or target is None or target is not scene.roles.previous or scene.roles.active is not None:
         return None
-    if not can_return_at_once(roles, observed, now):
+    if not can_return_at_once(scene.roles, scene.observed, scene.now):
         return None
     why = f"the spec went back to {target.name}, which still stands ready"
-    return roll_back(stable, ReleaseState.SUPERSEDED, Reason.REVERTED, why, now)
+    return roll_back(stable, ReleaseState.SUPERSEDED, Reason.REVERTED, why, scene.now)

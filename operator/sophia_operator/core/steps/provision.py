@@ -9,45 +9,53 @@ from sophia_operator.api.gates import Gate
 from sophia_operator.api.release import GateStatus, ReleaseState, SmokeTestStatus, Verdict
 from sophia_operator.core.findings import QueryRefused
 from sophia_operator.core.placement import needed_ready, rollout_size
-from sophia_operator.core.roles import Roles
+from sophia_operator.core.scene import Scene
 from sophia_operator.core.steps import shift
 from sophia_operator.core.transition import Step, move, roll_back, seconds_since
-from sophia_operator.core.views import Observed, ReleaseView, ServiceView
+from sophia_operator.core.views import Observed, ReleaseView
 
 SMOKE_PAUSE_SECONDS = 1.0
 
 
-def provision(release: ReleaseView, service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> Step:
+def provision(release: ReleaseView, scene: Scene) -> Step:
     """Wait until the release is ready in its EndpointSlice, or its deadline is over."""
     plan, status = release.spec.snapshot.plan, release.status
-    size = rollout_size(service, release)
-    refused = _refused_query(release, observed)
+    size = rollout_size(scene.service, release)
+    refused = _refused_query(release, scene.observed)
     if refused is not None:
-        return roll_back(release, ReleaseState.FAILED, Reason.INVALID_QUERY, refused, now)
+        return roll_back(release, ReleaseState.FAILED, Reason.INVALID_QUERY, refused, scene.now)
     if size == 0:
-        return shift.promote(release, Reason.SCALED_TO_ZERO, f"{service.name} is scaled to zero: nothing to prove", now)
+        return shift.promote(
+            release, Reason.SCALED_TO_ZERO, f"{scene.service.name} is scaled to zero: nothing to prove", scene.now
+        )
     assert status.color is not None
-    ready, needed = observed.ready(status.color, release.name), needed_ready(plan, size)
-    deployment = observed.deployments.get(release.name)
+    ready, needed = scene.observed.ready(status.color, release.name), needed_ready(plan, size)
+    deployment = scene.observed.deployments.get(release.name)
     if deployment is not None and deployment.current and ready >= needed and deployment.ready_pods >= needed:
         message = f"{ready} of {size} pods of {release.name} are ready behind {status.color.value}"
         tests = [SmokeTestStatus(name=t.name, passed=False) for t in plan.smoke_tests]
         return move(
-            release, ReleaseState.SMOKE_TESTING, Reason.AVAILABLE, message, now, smoke_tests=tests, state_since=now
+            release,
+            ReleaseState.SMOKE_TESTING,
+            Reason.AVAILABLE,
+            message,
+            scene.now,
+            smoke_tests=tests,
+            state_since=scene.now,
         )
     problem = deployment.problem if deployment is not None else None
     why = f"{ready} of {size} pods of {release.name} are ready, {needed} needed"
     if problem is not None:
         why = f"{why}: {problem.message}"
-    left = plan.progress_deadline_seconds - seconds_since(status.state_since, now)
+    left = plan.progress_deadline_seconds - seconds_since(status.state_since, scene.now)
     if left <= 0:
         reason = problem.reason if problem is not None else Reason.PROGRESS_DEADLINE_EXCEEDED
         message = f"not ready within {plan.progress_deadline_seconds} s: {why}"
-        if roles.stable is None:
+        if scene.roles.stable is None:
             # Nothing serves that one could go back to: keep trying, and say so.
-            return Step(status, held_by=(reason, message))
-        return roll_back(release, ReleaseState.FAILED, reason, message, now)
-    looked = _preflight(release, observed, now)
+            return Step(status, held_by=(reason, message), stalls=True)
+        return roll_back(release, ReleaseState.FAILED, reason, message, scene.now)
+    looked = _preflight(release, scene)
     held = (problem.reason if problem is not None else Reason.PROVISIONING, why)
     return Step(status if looked is None else status.model_copy(update={"gates": looked}), wait=left, held_by=held)
 
@@ -60,12 +68,12 @@ def _refused_query(release: ReleaseView, observed: Observed) -> str | None:
     return None
 
 
-def _preflight(release: ReleaseView, observed: Observed, now: datetime) -> list[GateStatus] | None:
+def _preflight(release: ReleaseView, scene: Scene) -> list[GateStatus] | None:
     """Notes that the queries were tried, so that they are tried once."""
     plan = release.spec.snapshot.plan
-    if release.status.gates or not any(f"gate/{g.name}" in observed.findings.metrics for g in plan.gates):
+    if release.status.gates or not any(f"gate/{g.name}" in scene.observed.findings.metrics for g in plan.gates):
         return None
-    return unlooked(plan.gates, now)
+    return unlooked(plan.gates, scene.now)
 
 
 def unlooked(gates: list[Gate], now: datetime) -> list[GateStatus]:
@@ -78,13 +86,13 @@ def unlooked(gates: list[Gate], now: datetime) -> list[GateStatus]:
     ]
 
 
-def smoke_test(release: ReleaseView, roles: Roles, observed: Observed, now: datetime) -> Step:
+def smoke_test(release: ReleaseView, scene: Scene) -> Step:
     """Try each smoke test until it passes or its attempts are used up."""
     plan, status = release.spec.snapshot.plan, release.status
     specs = {t.name: t for t in plan.smoke_tests}
     tests: list[SmokeTestStatus] = []
     for test in status.smoke_tests:
-        result = observed.findings.smoke.get(test.name)
+        result = scene.observed.findings.smoke.get(test.name)
         if result is None or test.passed:
             tests.append(test)
             continue
@@ -93,7 +101,7 @@ def smoke_test(release: ReleaseView, roles: Roles, observed: Observed, now: date
                 update={
                     "passed": result.passed,
                     "attempts": test.attempts + 1,
-                    "tried_at": now,
+                    "tried_at": scene.now,
                     "message": result.message[:1024],
                 }
             )
@@ -101,14 +109,14 @@ def smoke_test(release: ReleaseView, roles: Roles, observed: Observed, now: date
     lost = next((t for t in tests if not t.passed and t.attempts >= specs[t.name].attempts), None)
     if lost is not None:
         message = f"smoke test {lost.name} failed {lost.attempts} times: {lost.message}"
-        step = roll_back(release, ReleaseState.FAILED, Reason.SMOKE_TEST_FAILED, message, now)
+        step = roll_back(release, ReleaseState.FAILED, Reason.SMOKE_TEST_FAILED, message, scene.now)
         return Step(step.status.model_copy(update={"smoke_tests": tests}), step.notices, step.wait, moved=True)
     if all(t.passed for t in tests):
         tested = status.model_copy(update={"smoke_tests": tests})
         message = (
             f"{len(tests)} smoke tests of {release.name} passed" if tests else f"{release.name} has no smoke tests"
         )
-        return shift.begin(release, tested, message, now, first=roles.stable is None)
+        return shift.begin(release, tested, message, scene.now, first=scene.roles.stable is None)
     waiting = [t.name for t in tests if not t.passed]
     return Step(
         status.model_copy(update={"smoke_tests": tests}),

@@ -19,9 +19,9 @@ from sophia_operator.core import sighting
 from sophia_operator.core.evidence.gates import StageVerdict, StageVerdictKind, stage_verdict
 from sophia_operator.core.looks import look_at_gates, next_look_in
 from sophia_operator.core.placement import needed_ready, rollout_size
-from sophia_operator.core.roles import Roles
+from sophia_operator.core.scene import Scene
 from sophia_operator.core.transition import Step, move, roll_back, seconds_since
-from sophia_operator.core.views import Observed, ReleaseView, ServiceView
+from sophia_operator.core.views import ReleaseView
 
 _LOOK_AGAIN_SECONDS = 1.0
 
@@ -71,67 +71,67 @@ def _enter(release: ReleaseView, index: int, reason: Reason, message: str, now: 
     )
 
 
-def step(release: ReleaseView, service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> Step:
+def step(release: ReleaseView, scene: Scene) -> Step:
     """One look at a release that has, or is about to get, a share of the traffic."""
-    danger = _short_of_pods(release, service, roles, observed, now)
+    danger = _short_of_pods(release, scene)
     if danger is not None and danger.moved:
         return danger
     current = release if danger is None else replace(release, status=danger.status)
     stage = current.status.stage
     assert stage is not None
-    done = (
-        _await_effect(current, stage, observed, now) if stage.effective_at is None else _gather(current, observed, now)
-    )
+    done = _await_effect(current, stage, scene) if stage.effective_at is None else _gather(current, scene)
     if done.moved:
         return done
-    return _decide(replace(current, status=done.status), done, service, danger, now)
+    return _decide(replace(current, status=done.status), done, scene, danger)
 
 
-def _short_of_pods(
-    release: ReleaseView, service: ServiceView, roles: Roles, observed: Observed, now: datetime
-) -> Step | None:
+def _short_of_pods(release: ReleaseView, scene: Scene) -> Step | None:
     """None when enough pods are ready; else a hold, or the way back."""
     plan, status = release.spec.snapshot.plan, release.status
     assert status.color is not None
-    size = rollout_size(service, release)
-    ready, needed = observed.ready(status.color, release.name), needed_ready(plan, size)
+    size = rollout_size(scene.service, release)
+    ready, needed = scene.observed.ready(status.color, release.name), needed_ready(plan, size)
     if ready >= needed:
         return None if status.not_ready_since is None else Step(status.model_copy(update={"not_ready_since": None}))
-    deployment = observed.deployments.get(release.name)
+    deployment = scene.observed.deployments.get(release.name)
     problem = deployment.problem if deployment is not None else None
     why = f"{ready} of {size} pods of {release.name} are ready, {needed} needed"
     if problem is not None:
         why = f"{why}: {problem.message}"
-    since = status.not_ready_since or now
-    left = plan.progress_deadline_seconds - seconds_since(since, now)
+    since = status.not_ready_since or scene.now
+    left = plan.progress_deadline_seconds - seconds_since(since, scene.now)
     reason = problem.reason if problem is not None else Reason.GREEN_NOT_READY
-    serves = roles.stable is not None and roles.stable.status.color is not None
-    stable_ready = observed.ready(roles.stable.status.color, roles.stable.name) if roles.stable and serves else 0  # type: ignore[arg-type]
-    if left <= 0 or (ready == 0 and stable_ready > 0):
+    if left <= 0 or (ready == 0 and _stable_is_ready(scene)):
         if left <= 0 and ready > 0:
             reason = problem.reason if problem is not None else Reason.PROGRESS_DEADLINE_EXCEEDED
-        return roll_back(release, ReleaseState.ROLLED_BACK, reason, why, now)
+        return roll_back(release, ReleaseState.ROLLED_BACK, reason, why, scene.now)
     return Step(status.model_copy(update={"not_ready_since": since}), wait=left, held_by=(reason, why))
 
 
-def _await_effect(release: ReleaseView, stage: StageStatus, observed: Observed, now: datetime) -> Step:
+def _stable_is_ready(scene: Scene) -> bool:
+    stable = scene.roles.stable
+    return (
+        stable is not None
+        and stable.status.color is not None
+        and scene.observed.ready(stable.status.color, stable.name) > 0
+    )
+
+
+def _await_effect(release: ReleaseView, stage: StageStatus, scene: Scene) -> Step:
     """The clock of a stage starts when its weight is observed in the traffic."""
     plan, status = release.spec.snapshot.plan, release.status
     assert status.color is not None
-    seen = sighting.look(
-        status.color, stage.weight_percent, stage.previous_weight_percent, observed, status.weights, now
-    )
+    seen = sighting.look(status.color, stage.weight_percent, stage.previous_weight_percent, scene, status.weights)
     status = status.model_copy(update={"weights": seen.weights})
     if seen.agrees:
-        return _effective(replace(release, status=status), stage, seen.message, now)
-    elapsed = seconds_since(stage.started_at, now)
+        return _effective(replace(release, status=status), stage, seen.message, scene.now)
+    elapsed = seconds_since(stage.started_at, scene.now)
     if elapsed >= plan.route_deadline_seconds and not seen.blind:
         message = (
             f"weight {stage.weight_percent} % was not observed within {plan.route_deadline_seconds} s: {seen.message}"
         )
         reason = Reason.ROUTE_REFUSED if seen.refused else Reason.ROUTE_NOT_PROGRAMMED
-        moved = roll_back(replace(release, status=status), ReleaseState.ROLLED_BACK, reason, message, now)
-        return moved
+        return roll_back(replace(release, status=status), ReleaseState.ROLLED_BACK, reason, message, scene.now)
     return Step(status, wait=_LOOK_AGAIN_SECONDS, held_by=(Reason.AWAITING_OBSERVATION, seen.message))
 
 
@@ -149,15 +149,15 @@ def _effective(release: ReleaseView, stage: StageStatus, message: str, now: date
     )
 
 
-def _gather(release: ReleaseView, observed: Observed, now: datetime) -> Step:
+def _gather(release: ReleaseView, scene: Scene) -> Step:
     """Fold the answers that came in into the gates; fail at once where they say so."""
     plan = release.spec.snapshot.plan
     assert release.status.color is not None
     status = release.status.model_copy(
         update={
-            "gates": look_at_gates(release, observed, now),
+            "gates": look_at_gates(release, scene),
             "weights": release.status.weights.model_copy(
-                update={"written_percent": observed.written_weight(release.status.color)}
+                update={"written_percent": scene.observed.written_weight(release.status.color)}
             ),
         }
     )
@@ -166,12 +166,12 @@ def _gather(release: ReleaseView, observed: Observed, now: datetime) -> Step:
     if verdict.kind is StageVerdictKind.FAIL and release.spec.intent is not Intent.PROMOTE:
         if plan.on_failure is OnFailure.ROLLBACK:
             message = f"gate {verdict.gate} failed: {verdict.message}"
-            return roll_back(judged, ReleaseState.ROLLED_BACK, Reason.GATE_FAILED, message, now)
-        return _pause(judged, Reason.GATE_FAILED_PAUSE, f"gate {verdict.gate} failed: {verdict.message}", now)
+            return roll_back(judged, ReleaseState.ROLLED_BACK, Reason.GATE_FAILED, message, scene.now)
+        return _pause(judged, Reason.GATE_FAILED_PAUSE, f"gate {verdict.gate} failed: {verdict.message}", scene.now)
     if verdict.kind is StageVerdictKind.EXHAUSTED and release.spec.intent is not Intent.PROMOTE:
-        return _pause(judged, Reason.INCONCLUSIVE_LIMIT, f"gate {verdict.gate}: {verdict.message}", now)
-    ahead = [seconds_since(now, g.next_look_at) for g in status.gates if g.next_look_at is not None]
-    return Step(status, wait=max(0.0, min(ahead)) if ahead else None, held_by=_waiting_for(judged, verdict, now))
+        return _pause(judged, Reason.INCONCLUSIVE_LIMIT, f"gate {verdict.gate}: {verdict.message}", scene.now)
+    ahead = [seconds_since(scene.now, g.next_look_at) for g in status.gates if g.next_look_at is not None]
+    return Step(status, wait=max(0.0, min(ahead)) if ahead else None, held_by=_waiting_for(judged, verdict, scene.now))
 
 
 def _pause(release: ReleaseView, reason: Reason, message: str, now: datetime) -> Step:
@@ -200,18 +200,18 @@ def _time_left(release: ReleaseView, now: datetime) -> float:
     return (stage.effective_at + timedelta(seconds=observe) - now).total_seconds()
 
 
-def _decide(release: ReleaseView, done: Step, service: ServiceView, danger: Step | None, now: datetime) -> Step:
+def _decide(release: ReleaseView, done: Step, scene: Scene, danger: Step | None) -> Step:
     """Holds, then the next stage."""
     status, plan = release.status, release.spec.snapshot.plan
     stage = status.stage
     assert stage is not None
     if status.pause is not None:
         if release.generation > status.pause.generation and release.spec.intent in (Intent.PROCEED, Intent.PROMOTE):
-            return _resume(release, now)
+            return _resume(release, scene.now)
         return Step(status, wait=done.wait, held_by=(Reason(status.pause.reason), status.pause.message))
-    if service.spec.paused:
+    if scene.service.spec.paused:
         return Step(
-            status, wait=done.wait, held_by=(Reason.PAUSED_BY_SERVICE, f"spec.paused of {service.name} holds it")
+            status, wait=done.wait, held_by=(Reason.PAUSED_BY_SERVICE, f"spec.paused of {scene.service.name} holds it")
         )
     if release.spec.intent is Intent.PAUSE:
         words = f"asked to pause: {release.spec.reason or 'no reason given'}"
@@ -220,15 +220,15 @@ def _decide(release: ReleaseView, done: Step, service: ServiceView, danger: Step
         return Step(status, wait=_soonest(done.wait, danger.wait), held_by=danger.held_by)
     last = stage.index == len(plan.stages) - 1
     if release.spec.intent is Intent.PROMOTE:
-        return _hasten(release, done, last, now)
+        return _hasten(release, done, last, scene.now)
     if stage.effective_at is None:
         return done
-    verdict, left = stage_verdict(status.gates, plan.gates), _time_left(release, now)
+    verdict, left = stage_verdict(status.gates, plan.gates), _time_left(release, scene.now)
     if verdict.kind is not StageVerdictKind.PASS or left > 0:
         return Step(status, wait=_soonest(done.wait, left if left > 0 else None), held_by=done.held_by)
     if last:
-        return promote(release, Reason.PROMOTED, f"all {len(plan.stages)} stages of {release.name} passed", now)
-    return _enter(release, stage.index + 1, Reason.STAGE_PASSED, f"stage {stage.index + 1} passed", now)
+        return promote(release, Reason.PROMOTED, f"all {len(plan.stages)} stages of {release.name} passed", scene.now)
+    return _enter(release, stage.index + 1, Reason.STAGE_PASSED, f"stage {stage.index + 1} passed", scene.now)
 
 
 def _hasten(release: ReleaseView, done: Step, last: bool, now: datetime) -> Step:

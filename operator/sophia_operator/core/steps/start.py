@@ -4,38 +4,42 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sophia_operator.api.conditions import Reason
+from sophia_operator.api.conditions import PAUSES, Reason
 from sophia_operator.api.release import Color, Intent, ReleaseState, ReleaseStatus, WeightStatus
 from sophia_operator.core.placement import is_drained
-from sophia_operator.core.roles import Roles
+from sophia_operator.core.scene import Scene
 from sophia_operator.core.transition import Step, move
-from sophia_operator.core.views import Observed, ReleaseView, ServiceView
+from sophia_operator.core.views import ReleaseView
 
 _LOOK_AGAIN_SECONDS = 1.0
 
 
-def step(release: ReleaseView, service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> Step:
+def step(release: ReleaseView, scene: Scene) -> Step:
     """Start the rollout when nothing holds it and the colour it needs carries no traffic."""
-    held = _held(release, service, observed)
+    held = _held(release, scene)
     if held is not None:
-        return Step(release.status, held_by=held)
-    color = Color.BLUE if roles.stable is None or roles.stable.status.color is None else roles.stable.status.color.other
-    busy = _busy(release, color, roles, observed, now)
+        return Step(release.status, held_by=held, stalls=held[0] not in PAUSES)
+    color = (
+        Color.BLUE
+        if scene.roles.stable is None or scene.roles.stable.status.color is None
+        else scene.roles.stable.status.color.other
+    )
+    busy = _busy(release, color, scene)
     if busy is not None:
         return Step(release.status, held_by=(Reason.AWAITING_DRAIN, busy), wait=_LOOK_AGAIN_SECONDS)
-    first = roles.stable is None
+    first = scene.roles.stable is None
     return move(
         release,
         ReleaseState.PROVISIONING,
         Reason.FIRST_RELEASE if first else Reason.PROVISIONING,
         f"release {release.name} starts as {color.value}"
-        + ("; it is the first" if first else f"; {roles.stable.name if roles.stable else ''} serves"),
-        now,
+        + ("; it is the first" if first else f"; {scene.roles.stable.name if scene.roles.stable else ''} serves"),
+        scene.now,
         color=color,
-        state_since=now,
-        started_at=now,
+        state_since=scene.now,
+        started_at=scene.now,
         ended_at=None,
-        base_replicas=service.spec.replicas,
+        base_replicas=scene.service.spec.replicas,
         without_traffic_since=None,
         not_ready_since=None,
         weights=WeightStatus(),
@@ -47,17 +51,17 @@ def step(release: ReleaseView, service: ServiceView, roles: Roles, observed: Obs
     )
 
 
-def _held(release: ReleaseView, service: ServiceView, observed: Observed) -> tuple[Reason, str] | None:
-    if observed.blockers:
-        blocker = observed.blockers[0]
+def _held(release: ReleaseView, scene: Scene) -> tuple[Reason, str] | None:
+    if scene.observed.blockers:
+        blocker = scene.observed.blockers[0]
         return blocker.reason, blocker.message
     if not release.snapshot_intact:
         return (
             Reason.SNAPSHOT_ALTERED,
-            f"the snapshot of release {release.name} is not what its hash says; delete the Release, and it is made anew",
+            f"the snapshot of {release.name} is not what its hash says; delete the Release, and it is made anew",
         )
-    if service.spec.paused:
-        return Reason.PAUSED_BY_SERVICE, f"spec.paused of {service.name} holds release {release.name}"
+    if scene.service.spec.paused:
+        return Reason.PAUSED_BY_SERVICE, f"spec.paused of {scene.service.name} holds release {release.name}"
     if release.spec.intent is Intent.PAUSE:
         return (
             Reason.PAUSED_BY_INTENT,
@@ -66,19 +70,23 @@ def _held(release: ReleaseView, service: ServiceView, observed: Observed) -> tup
     return None
 
 
-def _busy(release: ReleaseView, color: Color, roles: Roles, observed: Observed, now: datetime) -> str | None:
+def _busy(release: ReleaseView, color: Color, scene: Scene) -> str | None:
     """Why the colour cannot be taken yet: it has weight, or its last occupant was not drained."""
-    route = observed.route
-    if route is not None and (route.weights.get(color, 0) > 0 or not route.caught_up) and roles.stable is not None:
+    route = scene.observed.route
+    if (
+        route is not None
+        and (route.weights.get(color, 0) > 0 or not route.caught_up)
+        and scene.roles.stable is not None
+    ):
         return f"{color.value} still has traffic, or the route has not settled"
-    seen = observed.endpoints.get(color)
+    seen = scene.observed.endpoints.get(color)
     occupant = seen.release if seen is not None else None
-    for other in observed.releases:
+    for other in scene.observed.releases:
         if (
             other.name == occupant
             and other is not release
             and other.status.color is color
-            and not is_drained(other, now)
+            and not is_drained(other, scene.now)
         ):
             return f"{other.name} is still draining as {color.value}"
     return None
