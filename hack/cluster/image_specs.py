@@ -83,13 +83,16 @@ def _is_source(path: Path) -> bool:
     return "__pycache__" not in path.parts and not path.name.endswith("_test.go")
 
 
-def _third_party(name: str, *, usually: str, binary: bool = False, **arguments: str) -> ImageSpec:
+def _third_party(
+    name: str, *, usually: str, files: tuple[str, ...] = (), binary: bool = False, **arguments: str
+) -> ImageSpec:
     folder = f"hack/cluster/images/{name}"
     return ImageSpec(
         name=name,
         tag=versions.of(name),
         context=folder,
         dockerfile=f"{folder}/Dockerfile",
+        files=files,
         binaries=(name,) if binary else (),
         arguments=arguments,
         usually=usually,
@@ -103,7 +106,12 @@ def all_images() -> list[ImageSpec]:
         _third_party("coredns", usually="2 s", binary=True),
         _third_party("contour", usually="2 s", binary=True),
         _third_party("envoy", usually="1 min", ENVOY_VERSION=versions.of("envoy")),
-        _third_party("prometheus", usually="30 s", PROMETHEUS_VERSION=versions.of("prometheus")),
+        _third_party(
+            "prometheus",
+            usually="1 min",
+            files=("discovery/go.mod", "discovery/*.go"),
+            PROMETHEUS_VERSION=versions.of("prometheus"),
+        ),
         ImageSpec(
             name="sophia-demo-app",
             tag="dev",

@@ -1,0 +1,3 @@
+module sophia.ai/prometheus-discovery
+
+go 1.19
