@@ -8,6 +8,8 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from sophia_operator.api.common import (
+    DECIMAL_PATTERN,
+    UNSIGNED_DECIMAL_PATTERN,
     ApiModel,
     DecimalString,
     DnsLabel,
@@ -24,7 +26,12 @@ class SuccessRateGate(ApiModel):
 
     model_config = ApiModel.model_config | {
         "json_schema_extra": rules(
-            ("!has(self.minPercent) || double(self.minPercent) <= 100.0", _PERCENTAGE),
+            # Text that is no number has its own message; converting it would add a worse one.
+            (
+                f"!has(self.minPercent) || !self.minPercent.matches(r'{UNSIGNED_DECIMAL_PATTERN}')"
+                " || double(self.minPercent) <= 100.0",
+                _PERCENTAGE,
+            ),
         )
     }
 
@@ -59,7 +66,12 @@ class PromqlGate(ApiModel):
 
     model_config = ApiModel.model_config | {
         "json_schema_extra": rules(
-            ("!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)", _RANGE),
+            (
+                f"!has(self.min) || !self.min.matches(r'{DECIMAL_PATTERN}')"
+                f" || !has(self.max) || !self.max.matches(r'{DECIMAL_PATTERN}')"
+                " || double(self.min) <= double(self.max)",
+                _RANGE,
+            ),
         )
     }
 

@@ -280,8 +280,8 @@ class ReleaseStatus(ApiModel):
 
 
 class Release(ApiModel):
-    """One immutable attempt at one change of a ManagedService. The operator makes it; people steer "
-    "it by `spec.intent`."""
+    """One immutable attempt at one change of a ManagedService. The operator makes it; people steer
+    it by `spec.intent`."""
 
     api_version: str = Field(description="sophia.ai/v1alpha1.")
     kind: str = Field(description="Release.")

@@ -72,9 +72,10 @@ class RolloutPlan(ApiModel):
         json_schema_extra=ATOMIC_LIST
         | rules(
             (
-                "self[size(self) - 1].weightPercent == 100"
+                # An empty list has its own message.
+                "size(self) == 0 || (self[size(self) - 1].weightPercent == 100"
                 " && self.all(s, self.filter(t, t.weightPercent == s.weightPercent).size() == 1)"
-                " && self.map(s, s.weightPercent).isSorted()",
+                " && self.map(s, s.weightPercent).isSorted())",
                 _RISING,
             )
         ),

@@ -49,10 +49,6 @@ def field(annotation: Any, default: Any = ..., **extra: Any) -> Schema:
     return schema
 
 
-def integer(width: str, maximum: int) -> Schema:
-    return {"type": "integer", "format": width, "minimum": 0, "maximum": maximum}
-
-
 def test_a_reference_is_inlined_and_the_place_overrules_the_type() -> None:
     rule = {"rule": "true", "message": "place's rule"}
     schema = field(Stage, description="The first.", json_schema_extra={"x-kubernetes-validations": [rule]})
@@ -64,7 +60,6 @@ def test_a_reference_is_inlined_and_the_place_overrules_the_type() -> None:
             "weightPercent": {
                 "description": "Share in percent.",
                 "type": "integer",
-                "format": "int32",
                 "minimum": 1,
                 "maximum": 100,
             },
@@ -96,9 +91,8 @@ def test_a_default_is_kept_without_the_nulls_inside_it() -> None:
         (Literal["Only"], {"type": "string", "enum": ["Only"]}),
         (datetime, {"type": "string", "format": "date-time"}),
         (bool, {"type": "boolean"}),
-        (int, {"type": "integer", "format": "int64"}),
-        (Annotated[int, Field(ge=0, le=2**31 - 1)], integer("int32", 2**31 - 1)),
-        (Annotated[int, Field(ge=0, le=2**31)], integer("int64", 2**31)),
+        (int, {"type": "integer"}),
+        (Annotated[int, Field(ge=0, le=9)], {"type": "integer", "minimum": 0, "maximum": 9}),
         (dict[str, str], {"type": "object", "additionalProperties": {"type": "string"}}),
         (Annotated[str, Field(pattern="^a+$")], {"type": "string", "pattern": "^a+$"}),
     ],

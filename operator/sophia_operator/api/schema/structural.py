@@ -26,7 +26,8 @@ KEYWORD_ORDER: Final = (
 _EVERYWHERE: Final = frozenset({"description", "default", "enum", "x-kubernetes-validations"})
 _KEYWORDS_OF: Final[Mapping[str, frozenset[str]]] = {
     "string": frozenset({"type", "format", "pattern", "minLength", "maxLength"}),
-    "integer": frozenset({"type", "format", "minimum", "maximum", "multipleOf"}),
+    # No format: it bounds nothing that minimum and maximum do not, and gives users a second, worse message.
+    "integer": frozenset({"type", "minimum", "maximum", "multipleOf"}),
     "boolean": frozenset({"type"}),
     "array": frozenset(
         {"type", "items", "minItems", "maxItems", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"}
@@ -45,7 +46,7 @@ _KEYWORDS_OF: Final[Mapping[str, frozenset[str]]] = {
 
 # Keywords that change nothing about which objects are accepted, and that CRDs have no place for.
 _ANNOTATIONS: Final = frozenset({"title", "examples"})
-_FORMATS: Final = frozenset({"date-time", "int32", "int64", "ipv4", "ipv6", "uuid", "byte"})
+_FORMATS: Final = frozenset({"date-time", "ipv4", "ipv6", "uuid", "byte"})
 
 _HINTS: Final[Mapping[str, str]] = {
     "uniqueItems": "declare x-kubernetes-list-type: set (or map with keys) on a list instead of using a set",
@@ -62,8 +63,6 @@ _HINTS: Final[Mapping[str, str]] = {
     "patternProperties": "take plain str as the map's key type, and check keys in a CEL rule",
     "deprecated": "say so in the description",
 }
-
-_INT32: Final = 2**31
 
 
 class SchemaError(Exception):
@@ -112,8 +111,6 @@ class _Converter:
             self._convert_object(flat, path, within)
         elif kind == "array":
             self._convert_array(flat, path, within)
-        elif kind == "integer":
-            flat.setdefault("format", _integer_format(flat))
         _check_format(flat, path)
         _tidy(flat)
         return {keyword: flat[keyword] for keyword in KEYWORD_ORDER if keyword in flat}
@@ -211,12 +208,6 @@ def _kind_of(node: Schema, path: str) -> str:
     if not isinstance(kind, str) or kind not in _KEYWORDS_OF:
         raise SchemaError(path, "type", f"{kind} is not a type that a CRD can hold")
     return kind
-
-
-def _integer_format(node: Schema) -> str:
-    low, high = node.get("minimum"), node.get("maximum")
-    fits = low is not None and high is not None and low >= -_INT32 and high < _INT32
-    return "int32" if fits else "int64"
 
 
 def _check_format(node: Schema, path: str) -> None:
