@@ -1,0 +1,56 @@
+"""Carries out the requests that a pass needs answered, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from sophia_operator.core.findings import Findings, Needs, collect
+from sophia_operator.ports import Metrics, Requests
+
+
+async def ask(
+    needs: Needs,
+    namespace: str,
+    metrics: Metrics,
+    requests: Requests,
+    *,
+    wake: asyncio.Event,
+    outdated: Callable[[], bool],
+) -> Findings | None:
+    """The answers; None when the question was outdated meanwhile, as when somebody aborts the rollout.
+
+    Each request has its own time limit. Wake-ups that do not outdate the question do not disturb it.
+    """
+    work = asyncio.ensure_future(_all(needs, namespace, metrics, requests))
+    try:
+        while not work.done():
+            woken = asyncio.ensure_future(wake.wait())
+            try:
+                await asyncio.wait({work, woken}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                woken.cancel()
+            if work.done():
+                break
+            if outdated():
+                return None
+            # Keep the wake-up for after this pass without spinning on it now.
+            await asyncio.wait({work}, timeout=0.05)
+        return work.result()
+    finally:
+        if not work.done():
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+
+async def _all(needs: Needs, namespace: str, metrics: Metrics, requests: Requests) -> Findings:
+    async with asyncio.TaskGroup() as group:
+        queries = [group.create_task(metrics.query(namespace, request)) for request in needs.metrics]
+        smoke = [group.create_task(requests.smoke(request)) for request in needs.smoke]
+        probe = group.create_task(requests.probe(needs.probe)) if needs.probe is not None else None
+    return collect(
+        needs,
+        [q.result() for q in queries],
+        [s.result() for s in smoke],
+        probe.result() if probe is not None else None,
+    )

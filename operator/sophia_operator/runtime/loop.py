@@ -1,0 +1,244 @@
+"""The loop of one ManagedService: observe, decide, persist, render, apply, wait. See docs/design/loop.md."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Final
+
+from pydantic import ValidationError
+
+from sophia_operator.api.common import API_VERSION
+from sophia_operator.api.conditions import Reason
+from sophia_operator.core import roles
+from sophia_operator.core.decision import Blocked, Decision, Notice, RequeueAfter
+from sophia_operator.core.views import Blocker, Observed, ServiceView
+from sophia_operator.ports import ClusterError, Object, ObjectRef, Refusal
+from sophia_operator.runtime import asking, invalid, observe
+from sophia_operator.runtime.apply import Applier, worst
+from sophia_operator.runtime.persist import Persistence
+from sophia_operator.runtime.prune import beyond_history
+from sophia_operator.runtime.template_check import ASK_AGAIN_SECONDS, TemplateCheck
+from sophia_operator.runtime.wakeups import ServiceKey
+from sophia_operator.runtime.world import World
+
+logger = logging.getLogger(__name__)
+
+#: Two passes over one service are at least this far apart.
+MIN_INTERVAL_SECONDS: Final = 0.1
+_FIRST_RETRY_SECONDS: Final = 0.2
+_LAST_RETRY_SECONDS: Final = 30.0
+#: Objects of others are not watched, so what waits for one of them to go looks again.
+_BLOCKED_SECONDS: Final = 30.0
+#: Level, not edge: even a settled service looks again, from memory, in case an event got lost.
+_RESYNC_SECONDS: Final = 600.0
+
+
+class Gone(Exception):  # noqa: N818 - it is not an error
+    """The service is not there any more, or is being deleted."""
+
+
+class ServiceLoop:
+    """Runs passes over one service until it is gone. Whatever fails, it tries again."""
+
+    def __init__(self, service: ServiceKey, world: World) -> None:
+        self._key = service
+        self._world = world
+        self._wake = world.wakeups.event(service)
+        self._applier = Applier(world.cluster, world.store)
+        self._persistence = Persistence(world.cluster, world.store, world.telemetry)
+        self._template = TemplateCheck(world.cluster)
+        #: Release whose making was refused, and why.
+        self._refused: Blocker | None = None
+        self._failures = 0
+        self._writing_passes = 0
+
+    async def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Pass after pass, until stopped or the service is gone."""
+        self._world.telemetry.service_started()
+        try:
+            while not stopped():
+                self._wake.clear()
+                try:
+                    seconds = await self.once()
+                except Gone:
+                    return
+                if stopped():
+                    return
+                await self._pause(seconds)
+        finally:
+            self._world.wakeups.forget(self._key)
+            self._world.telemetry.forget(*self._key)
+
+    async def once(self) -> float | None:
+        """One pass. Returns the seconds until the next one, None for when something changes. Raises Gone."""
+        started = time.perf_counter()
+        result = "failed"
+        try:
+            seconds, writes = await self._pass()
+            result = "changed" if writes else "settled"
+            self._failures = 0
+        except Gone:
+            result = "gone"
+            raise
+        except ClusterError as error:
+            seconds = self._retry_seconds(error)
+            self._log(logging.WARNING, f"the API server: {error}; again in {seconds:.1f} s", error.refusal.value)
+        except Exception:
+            seconds = self._retry_seconds(None)
+            logger.exception("a pass failed; again in %.1f s", seconds, extra=self._extra())
+        self._world.telemetry.pass_ended(time.perf_counter() - started, result)
+        return seconds
+
+    async def _pass(self) -> tuple[float | None, int]:
+        world = self._world
+        obj = self._object()
+        try:
+            service = observe.service_view(obj)
+        except ValidationError as error:
+            status = invalid.status_of(obj, error, world.clock.now())
+            return None, await self._persistence.service(obj, observe.service_status(obj), status)
+        observed = await self._observe(service)
+        needs = world.mind.needs(service, observed, world.clock.now())
+        if needs:
+            findings = await asking.ask(
+                needs,
+                service.namespace,
+                world.metrics,
+                world.requests,
+                wake=self._wake,
+                outdated=lambda: self._steered(service, observed),
+            )
+            if findings is None or self._steered(service, observed):
+                return 0.0, 0
+            # Answers take time, and the world went on: what is decided on is what is there now.
+            obj = self._object()
+            service = observe.service_view(obj)
+            observed = replace(await self._observe(service), findings=findings)
+        decision = world.mind.advance(service, observed, world.clock.now())
+        return await self._carry_out(obj, service, observed, decision)
+
+    def _object(self) -> Object:
+        obj = self._world.store.get("ManagedService", *self._key)
+        if obj is None or obj["metadata"].get("deletionTimestamp"):
+            raise Gone
+        return obj
+
+    async def _observe(self, service: ServiceView) -> Observed:
+        blockers = [*self._applier.blockers, *([self._refused] if self._refused else [])]
+        sight = observe.observe(self._world.store, service, blockers)
+        self._world.wakeups.depend(self._key, sight.depends_on)
+        refusal = await self._template.refusal(service, sight.observed, self._world.clock.now())
+        return replace(sight.observed, template_refused=refusal)
+
+    def _steered(self, service: ServiceView, observed: Observed) -> bool:
+        """Whether somebody changed the spec of the service or of a Release since it was observed."""
+        store, namespace = self._world.store, service.namespace
+        if store.generation("ManagedService", namespace, service.name) != service.generation:
+            return True
+        return any(store.generation("Release", namespace, r.name) != r.generation for r in observed.releases)
+
+    async def _carry_out(
+        self, obj: Object, service: ServiceView, observed: Observed, decision: Decision
+    ) -> tuple[float | None, int]:
+        world, errors = self._world, list[ClusterError]()
+        observed, writes = await self._persistence.releases(
+            service, observed, decision.release_statuses, world.clock.now()
+        )
+        if decision.create is not None:
+            writes += await self._create(service, decision, errors)
+        try:
+            writes += await self._persistence.service(obj, service.status, decision.service_status)
+        except ClusterError as error:
+            # Only a projection: what the releases' statuses say is acted on all the same.
+            errors.append(error)
+        telling = asyncio.ensure_future(self._tell(service, observed, decision.notices))
+        try:
+            placement = world.mind.placement(service, observed, world.clock.now())
+            desired = world.mind.render(service, observed, placement, self._applier.existing(service, observed))
+            before = self._applier.blockers
+            applied = await self._applier.bring(service, observed, desired)
+            errors += applied.errors
+            if not errors:
+                parts = roles.select(service, observed, world.clock.now())
+                for release in beyond_history(observed, parts, placement, service.spec.history_limit):
+                    await self._persistence.delete_release(service, release)
+                    applied.writes += 1
+        finally:
+            await telling
+        failure = worst(errors)
+        if failure is not None:
+            raise failure
+        news = before != self._applier.blockers
+        return self._next(decision, writes + applied.writes, applied.writes, news, observed), writes + applied.writes
+
+    async def _create(self, service: ServiceView, decision: Decision, errors: list[ClusterError]) -> int:
+        assert decision.create is not None
+        self._refused = None
+        try:
+            await self._persistence.create(service, decision.create)
+        except ClusterError as error:
+            errors.append(error)
+            if error.refusal in (Refusal.INVALID, Refusal.FORBIDDEN):
+                message = f"the API server refuses Release {decision.create.name}: {error.message}"
+                self._refused = Blocker(Reason.API_ERROR, message[:4096])
+            elif error.refusal is Refusal.ALREADY_EXISTS:
+                message = f"Release {decision.create.name} exists and is not this service's: remove it"
+                self._refused = Blocker(Reason.NOT_OWNED, message)
+            return 0
+        return 1
+
+    async def _tell(self, service: ServiceView, observed: Observed, notices: Iterable[Notice]) -> None:
+        uids = {r.name: r.uid for r in observed.releases}
+        for notice in notices:
+            if notice.release is not None and notice.release in uids:
+                about = ObjectRef(API_VERSION, "Release", service.namespace, notice.release, uids[notice.release])
+            else:
+                about = ObjectRef(API_VERSION, "ManagedService", service.namespace, service.name, service.uid)
+            await self._world.cluster.emit(about, notice)
+
+    def _next(self, decision: Decision, writes: int, applied: int, news: bool, observed: Observed) -> float | None:
+        """Seconds until the next pass. A pass that changed something is followed by one that looks at it."""
+        self._writing_passes = self._writing_passes + 1 if applied and writes == applied else 0
+        waits: list[float] = []
+        if isinstance(decision.next, RequeueAfter):
+            waits.append(decision.next.seconds)
+        elif isinstance(decision.next, Blocked) or observed.blockers:
+            waits.append(_BLOCKED_SECONDS)
+        if observed.template_refused is not None:
+            waits.append(ASK_AGAIN_SECONDS)
+        if news:
+            waits.append(0.0)
+        if writes:
+            # Objects that are never as desired, however often they are applied, must not become a hot loop.
+            again = 0.0 if self._writing_passes < 5 else self._backoff(self._writing_passes - 5)
+            waits.append(again)
+        return min(waits, default=None)
+
+    def _retry_seconds(self, error: ClusterError | None) -> float:
+        self._failures += 1
+        if error is not None and error.refusal is Refusal.CONFLICT and self._failures <= 3:
+            return MIN_INTERVAL_SECONDS
+        return self._backoff(self._failures - 1)
+
+    def _backoff(self, count: int) -> float:
+        ceiling = min(_LAST_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2.0 ** min(count, 16))
+        return ceiling * (0.5 + 0.5 * self._world.jitter())
+
+    async def _pause(self, seconds: float | None) -> None:
+        """Wait for an event or the time, but never less than the least interval, which gathers events."""
+        await asyncio.sleep(0)
+        await self._world.wait(asyncio.Event(), MIN_INTERVAL_SECONDS)
+        resync = _RESYNC_SECONDS * (1 + 0.2 * self._world.jitter())
+        rest = min(resync, seconds if seconds is not None else resync) - MIN_INTERVAL_SECONDS
+        if rest > 0:
+            await self._world.wait(self._wake, rest)
+
+    def _log(self, level: int, message: str, reason: str) -> None:
+        logger.log(level, message, extra=self._extra() | {"reason": reason})
+
+    def _extra(self) -> dict[str, str]:
+        return {"namespace": self._key[0], "service": self._key[1]}

@@ -1,0 +1,200 @@
+"""What a pass sees: the store's objects, parsed into the core's values. Pure functions, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from sophia_operator.api.conditions import Reason
+from sophia_operator.api.managed_service import ManagedServiceSpec, ManagedServiceStatus
+from sophia_operator.api.release import Color, ConfigKind, ReleaseSpec, ReleaseStatus
+from sophia_operator.core.hashing import release_hash
+from sophia_operator.core.names import LABEL_RELEASE, color_service
+from sophia_operator.core.views import (
+    Blocker,
+    ConfigView,
+    DeploymentView,
+    EndpointsView,
+    Observed,
+    ReleaseView,
+    RouteView,
+    ServiceView,
+)
+from sophia_operator.ports import Object
+from sophia_operator.runtime import observe_route, observe_workloads
+from sophia_operator.runtime.ownership import is_ours
+from sophia_operator.runtime.store import ObjectStore
+from sophia_operator.runtime.wakeups import HOSTNAME, Dependency
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was seen, and what else than the service's own objects it came from."""
+
+    observed: Observed
+    depends_on: frozenset[Dependency]
+
+
+def service_view(obj: Object) -> ServiceView:
+    """A ManagedService. Raises pydantic.ValidationError when its spec breaks a rule that admission did not check."""
+    meta = obj["metadata"]
+    return ServiceView(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        uid=meta["uid"],
+        generation=int(meta.get("generation", 0)),
+        resource_version=meta["resourceVersion"],
+        spec=ManagedServiceSpec.model_validate(obj["spec"]),
+        status=service_status(obj),
+    )
+
+
+def service_status(obj: Object) -> ManagedServiceStatus:
+    """The status, or an empty one when there is none or it cannot be read: it can be rebuilt."""
+    try:
+        return ManagedServiceStatus.model_validate(obj.get("status") or {})
+    except ValidationError:
+        return ManagedServiceStatus()
+
+
+def release_view(obj: Object) -> ReleaseView:
+    """A Release. Raises pydantic.ValidationError when its spec cannot be read."""
+    meta = obj["metadata"]
+    spec = ReleaseSpec.model_validate(obj["spec"])
+    status, lost = ReleaseStatus(), True
+    if (obj.get("status") or {}).get("state"):
+        with suppress(ValidationError):
+            status, lost = ReleaseStatus.model_validate(obj["status"]), False
+    return ReleaseView(
+        name=meta["name"],
+        uid=meta["uid"],
+        generation=int(meta.get("generation", 0)),
+        resource_version=meta["resourceVersion"],
+        created_at=datetime.fromisoformat(meta["creationTimestamp"]),
+        spec=spec,
+        status=status,
+        status_lost=lost,
+        snapshot_intact=_hash_of(spec) == spec.hash,
+    )
+
+
+def _hash_of(spec: ReleaseSpec) -> str:
+    snapshot = spec.snapshot
+    config = [(c.kind.value, c.name, c.hash) for c in snapshot.config]
+    return release_hash(snapshot.template, [p.to_dict() for p in snapshot.ports], config)
+
+
+def observe(store: ObjectStore, service: ServiceView, known_blockers: Iterable[Blocker] = ()) -> Sight:
+    """Everything else that a pass sees of the service. `known_blockers` are what the loop itself ran into."""
+    blockers = list(known_blockers)
+    releases = _releases(store, service, blockers)
+    config = _config(store, service)
+    depends = {(c.kind.value, service.namespace, c.name) for c in config}
+    colors = {r.name: r.status.color for r in releases}
+    observed = Observed(
+        releases=tuple(releases),
+        deployments=_deployments(store, service, releases),
+        endpoints=_endpoints(store, service),
+        config=config,
+    )
+    route, url = _route(store, service, colors, blockers, depends)
+    return Sight(replace(observed, route=route, gateway_url=url, blockers=tuple(blockers)), frozenset(depends))
+
+
+def _releases(store: ObjectStore, service: ServiceView, blockers: list[Blocker]) -> list[ReleaseView]:
+    out = []
+    for obj in store.children("Release", service.namespace, service.name):
+        # Releases of an earlier service of that name are left to the garbage collector.
+        if obj["metadata"].get("deletionTimestamp") or not is_ours(obj, service.name, (service.uid,)):
+            continue
+        try:
+            out.append(release_view(obj))
+        except ValidationError as error:
+            name = obj["metadata"]["name"]
+            blockers.append(
+                Blocker(Reason.SNAPSHOT_ALTERED, f"Release {name} cannot be read, delete it: {_words(error)}")
+            )
+    return sorted(out, key=lambda r: r.spec.revision)
+
+
+def _words(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def _deployments(
+    store: ObjectStore, service: ServiceView, releases: Iterable[ReleaseView]
+) -> Mapping[str, DeploymentView]:
+    pods: dict[str, list[Mapping[str, Any]]] = {}
+    for pod in store.children("Pod", service.namespace, service.name):
+        pods.setdefault(pod["metadata"].get("labels", {}).get(LABEL_RELEASE, ""), []).append(pod)
+    owners = {r.name: r.uid for r in releases}
+    out = {}
+    for deployment in store.children("Deployment", service.namespace, service.name):
+        name = deployment["metadata"]["name"]
+        if name in owners and is_ours(deployment, service.name, (owners[name],)):
+            out[name] = observe_workloads.deployment_view(deployment, pods.get(name, []))
+    return out
+
+
+def _endpoints(store: ObjectStore, service: ServiceView) -> Mapping[Color, EndpointsView]:
+    slices: dict[str, list[Mapping[str, Any]]] = {}
+    for piece in store.children("EndpointSlice", service.namespace, service.name):
+        name = piece["metadata"].get("labels", {}).get("kubernetes.io/service-name", "")
+        slices.setdefault(name, []).append(piece)
+    out = {}
+    for color in Color:
+        name = color_service(service.name, color)
+        obj = store.get("Service", service.namespace, name)
+        if obj is not None and is_ours(obj, service.name, (service.uid,)):
+            out[color] = observe_workloads.endpoints_view(obj, slices.get(name, []))
+    return out
+
+
+def _config(store: ObjectStore, service: ServiceView) -> tuple[ConfigView, ...]:
+    spec, namespace = service.spec.config, service.namespace
+    named = [(ConfigKind.CONFIG_MAP, n) for n in spec.config_maps] + [(ConfigKind.SECRET, n) for n in spec.secrets]
+    return tuple(ConfigView(kind, name, store.config_hash(kind.value, namespace, name)) for kind, name in named)
+
+
+def _route(
+    store: ObjectStore,
+    service: ServiceView,
+    colors: Mapping[str, Color | None],
+    blockers: list[Blocker],
+    depends: set[Dependency],
+) -> tuple[RouteView | None, str | None]:
+    traffic, namespace = service.spec.traffic.gateway, service.namespace
+    if traffic is None:
+        plain = store.get("Service", namespace, service.name)
+        if plain is None or not is_ours(plain, service.name, (service.uid,)):
+            return None, None
+        return observe_route.plain_view(plain, colors), None
+    gateways = {}
+    controllers: dict[tuple[str, str], str | None] = {}
+    for parent in traffic.parent_refs:
+        where = (parent.namespace or namespace, parent.name)
+        gateways[where] = gateway = store.get("Gateway", *where)
+        depends.add(("Gateway", *where))
+        class_name = gateway["spec"].get("gatewayClassName", "") if gateway is not None else ""
+        if class_name:
+            depends.add(("GatewayClass", "", class_name))
+        found = store.get("GatewayClass", "", class_name) if class_name else None
+        controllers[where] = found["spec"].get("controllerName") if found is not None else None
+    route = store.get("HTTPRoute", namespace, service.name)
+    if route is not None and not is_ours(route, service.name, (service.uid,)):
+        route = None
+    others: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for hostname in traffic.hostnames or [""]:
+        depends.add((HOSTNAME, "", hostname))
+        for other in store.routes_for(hostname):
+            others[other["metadata"]["namespace"], other["metadata"]["name"]] = other
+    blockers += observe_route.gateway_blockers(traffic, namespace, gateways)
+    blockers += observe_route.hostname_blockers(traffic, namespace, service.name, route, others.values())
+    view = observe_route.route_view(route, service.name, controllers) if route is not None else None
+    return view, observe_route.gateway_url(traffic, namespace, gateways)
