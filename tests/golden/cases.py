@@ -17,7 +17,7 @@ from sophia_operator.api.managed_service import ManagedServiceSpec, ManagedServi
 from sophia_operator.api.release import Color, ReleaseSpec, ReleaseStatus
 from sophia_operator.core.placement import Placement
 from sophia_operator.core.render import ChildRef, Desired, drain_warnings, render
-from sophia_operator.core.views import Observed, ReleaseView, RouteView, ServiceView
+from sophia_operator.core.views import Observed, ReleaseView, ServiceView
 
 FOLDER: Final = Path(__file__).parent / "render"
 CASES: Final = sorted(path.parent.name for path in FOLDER.glob("*/in.yaml"))
@@ -51,16 +51,12 @@ def read(name: str) -> dict[str, Any]:
 
 
 def parse(raw: dict[str, Any]) -> Case:
-    unknown = raw.keys() - {"about", "service", "releases", "placement", "existing", "routeWeights"}
+    unknown = raw.keys() - {"about", "service", "releases", "placement", "existing"}
     assert not unknown, f"in.yaml holds what nobody reads: {unknown}"
     service = _service(raw["service"])
-    weights = raw.get("routeWeights")
     return Case(
         service=service,
-        observed=Observed(
-            releases=tuple(_release(service.name, r) for r in raw.get("releases", ())),
-            route=None if weights is None else RouteView(_by_color(weights), caught_up=True, accepted=True),
-        ),
+        observed=Observed(releases=tuple(_release(service.name, r) for r in raw.get("releases", ()))),
         placement=_placement(raw["placement"]),
         existing=tuple(ChildRef(c["apiVersion"], c["kind"], c["name"]) for c in raw.get("existing", ())),
     )
@@ -68,7 +64,7 @@ def parse(raw: dict[str, Any]) -> Case:
 
 def to_yaml(desired: Desired, case: Case) -> str:
     """What goes into `out.yaml`."""
-    names_and_uids = [
+    copies = [
         {
             "kind": c.kind.value,
             "sourceName": c.source_name,
@@ -80,7 +76,7 @@ def to_yaml(desired: Desired, case: Case) -> str:
     ]
     warnings = {r.name: found for r in case.observed.releases if (found := drain_warnings(r.spec.snapshot))}
     out = {
-        "configCopies": names_and_uids,
+        "configCopies": copies,
         "objects": list(desired.objects),
         "delete": [{"apiVersion": r.api_version, "kind": r.kind, "name": r.name} for r in desired.delete],
         "drainWarnings": warnings,
@@ -91,7 +87,9 @@ def to_yaml(desired: Desired, case: Case) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
+    """Writes out in full what stands in several places."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is PyYAML's
         return True
 
 
@@ -124,11 +122,7 @@ def _release(service: str, raw: dict[str, Any]) -> ReleaseView:
 def _placement(raw: dict[str, Any]) -> Placement:
     return Placement(
         releases={Color(c): name for c, name in raw["releases"].items()},
-        weights=_by_color(raw["weights"]),
+        weights={Color(c): weight for c, weight in raw["weights"].items()},
         replicas=raw.get("replicas", {}),
         candidate=Color(raw["candidate"]) if "candidate" in raw else None,
     )
-
-
-def _by_color(raw: dict[str, int]) -> dict[Color, int]:
-    return {Color(c): value for c, value in raw.items()}

@@ -11,7 +11,7 @@ from sophia_operator.core.render.config import config_copies, config_copy_object
 from sophia_operator.core.render.deployment import deployment
 from sophia_operator.core.render.desired import ChildRef, ConfigCopy, Desired, ReleaseOwner
 from sophia_operator.core.render.drain import drain_warnings
-from sophia_operator.core.render.route import http_route, marked_rules, read_weights, traffic_port
+from sophia_operator.core.render.route import http_route, marked_rules, traffic_port
 from sophia_operator.core.render.scene import Scene
 from sophia_operator.core.render.services import check_service, color_service, plain_service
 from sophia_operator.core.views import Observed, ServiceView
@@ -24,7 +24,6 @@ __all__ = [
     "config_copy_object",
     "drain_warnings",
     "marked_rules",
-    "read_weights",
     "render",
     "traffic_port",
 ]
@@ -45,7 +44,7 @@ def render(
     scene = Scene(service, {r.name: r for r in observed.releases}, placement)
     present = {(ref.kind, ref.name) for ref in existing}
     # The traffic is moved before anything is scaled.
-    objects = (*_services(scene, present), *_traffic(scene, observed), *_deployments(scene))
+    objects = (*_services(scene, present), *_traffic(scene), *_deployments(scene))
     return Desired(
         objects=objects,
         delete=_leftovers(scene, existing, objects),
@@ -65,18 +64,13 @@ def _services(scene: Scene, present: set[tuple[str, str]]) -> list[dict[str, Any
     return rendered
 
 
-def _traffic(scene: Scene, observed: Observed) -> list[dict[str, Any]]:
+def _traffic(scene: Scene) -> list[dict[str, Any]]:
     gateway = scene.service.spec.traffic.gateway
+    if not scene.has_traffic:
+        return []
     if gateway is None:
-        serving = max(Color, key=scene.weight)
-        return [plain_service(scene, serving)] if scene.has_traffic else []
-    if scene.has_traffic:
-        return [http_route(scene, gateway)]
-    # A route without users' rules, for smoke tests of the first candidate; never over a route that has some.
-    serves_users = observed.route is not None and sum(observed.route.weights.values()) > 0
-    if scene.placement.candidate is not None and not serves_users and marked_rules(gateway):
-        return [http_route(scene, gateway)]
-    return []
+        return [plain_service(scene, max(Color, key=scene.weight))]
+    return [http_route(scene, gateway)]
 
 
 def _deployments(scene: Scene) -> list[dict[str, Any]]:

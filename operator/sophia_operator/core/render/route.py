@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from sophia_operator.api.release import Color
@@ -19,11 +19,8 @@ MAX_HEADERS: Final = 16
 
 
 def http_route(scene: Scene, gateway: GatewayTraffic) -> dict[str, Any]:
-    """The route with all its rules: marked requests first, then users' requests.
-
-    While nothing serves yet there are no rules for users, only one way to the candidate for its smoke tests.
-    """
-    rules = [*_marked_rules(scene, gateway), *(_users_rules(scene, gateway) if scene.has_traffic else ())]
+    """The route with all its rules: marked requests first, then users' requests."""
+    rules = [*_marked_rules(scene, gateway), *_users_rules(scene, gateway)]
     spec: dict[str, Any] = {"parentRefs": [p.to_dict() for p in gateway.parent_refs]}
     if gateway.hostnames:
         spec["hostnames"] = list(gateway.hostnames)
@@ -57,25 +54,6 @@ def marked_rules(gateway: GatewayTraffic) -> list[RouteRule]:
     return candidates[: (MAX_RULES - len(gateway.rules)) // 2]
 
 
-def read_weights(route: Mapping[str, Any], service: str) -> dict[Color, int] | None:
-    """Weights that a live HTTPRoute gives to users' requests; None when no rule of it leads to both colours.
-
-    If rules disagree, which only another writer can bring about, each colour has the most that a rule gives it: a
-    colour without weight has none anywhere.
-    """
-    backends = {names.color_service(service, color): color for color in Color}
-    found: dict[Color, int] | None = None
-    for rule in _maps(_map(route.get("spec")).get("rules")):
-        weights: dict[Color, int] = {}
-        for backend in _maps(rule.get("backendRefs")):
-            name, weight = backend.get("name"), backend.get("weight", 1)
-            if isinstance(name, str) and name in backends and isinstance(weight, int):
-                weights[backends[name]] = weights.get(backends[name], 0) + weight
-        if len(weights) == len(Color):
-            found = {c: max(w, (found or {}).get(c, 0)) for c, w in weights.items()}
-    return found
-
-
 def _users_rules(scene: Scene, gateway: GatewayTraffic) -> Iterable[dict[str, Any]]:
     for rule in gateway.rules:
         matches = copy.deepcopy(rule.matches)
@@ -98,10 +76,9 @@ def _marked_rules(scene: Scene, gateway: GatewayTraffic) -> Iterable[dict[str, A
         if candidate is not None:
             matches = _marked_matches(rule, names.PROBE_CANDIDATE)
             yield _rule(matches, copy.deepcopy(filters), rule.timeouts, [_check_backend(scene, gateway, candidate, 1)])
-        if scene.has_traffic:
-            matches = _marked_matches(rule, names.PROBE_WEIGHTED)
-            backends = [_check_backend(scene, gateway, color, scene.weight(color)) for color in Color]
-            yield _rule(matches, filters, rule.timeouts, backends)
+        matches = _marked_matches(rule, names.PROBE_WEIGHTED)
+        backends = [_check_backend(scene, gateway, color, scene.weight(color)) for color in Color]
+        yield _rule(matches, filters, rule.timeouts, backends)
 
 
 def _marked_matches(rule: RouteRule, mark: str) -> list[dict[str, Any]]:
@@ -151,11 +128,3 @@ def _backend(scene: Scene, gateway: GatewayTraffic, color: Color, name: str, wei
 
 def _redirects(rule: RouteRule) -> bool:
     return any(f.get("type") == "RequestRedirect" for f in rule.filters)
-
-
-def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _maps(value: Any) -> list[Mapping[str, Any]]:
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
