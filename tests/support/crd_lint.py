@@ -10,23 +10,11 @@ Schema = Mapping[str, Any]
 
 # Words for time that a field's name must not end in: its unit comes last.
 _TIMES: Final = frozenset(
-    [
-        "duration",
-        "timeout",
-        "interval",
-        "period",
-        "deadline",
-        "window",
-        "delay",
-        "latency",
-        "ttl",
-        "age",
-        "grace",
-        "elapsed",
-        "cooldown",
-        "lifetime",
-    ]
-)
+    {
+        "duration", "timeout", "interval", "period", "deadline", "window", "delay", "latency", "ttl", "age",
+        "grace", "elapsed", "cooldown", "lifetime",
+    }
+)  # fmt: skip
 _CONDITION: Final = frozenset({"type", "status", "observedGeneration", "lastTransitionTime", "reason", "message"})
 _UNITS: Final = {"Seconds": "second", "Ms": "millisecond", "Percent": "percent", "Bytes": "byte"}
 
