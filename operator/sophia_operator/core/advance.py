@@ -10,7 +10,7 @@ from sophia_operator.api.conditions import Reason
 from sophia_operator.api.release import Intent, ReleaseState, ReleaseStatus
 from sophia_operator.core import names, placement, rebuild, release_conditions, service_status
 from sophia_operator.core.decision import Blocked, Decision, Done, EventType, NewRelease, Next, Notice, RequeueAfter
-from sophia_operator.core.roles import new_release_spec
+from sophia_operator.core.roles import new_release_spec, plan_of
 from sophia_operator.core.scene import Scene, scene_of
 from sophia_operator.core.steps import back, provision, shift, start
 from sophia_operator.core.transition import Step, roll_back
@@ -40,13 +40,18 @@ def advance(service: ServiceView, observed: Observed, now: datetime) -> Decision
     changed: dict[str, ReleaseStatus] = {}
     for release in observed.releases:
         step = taken.step if taken is not None and taken.release.name == release.name else None
+        if release.status_lost and step is None and taken is not None and taken.step.moved:
+            continue  # one repair a pass, from what is seen then
         status = _note_traffic(release, step.status if step is not None else release.status, observed, now)
         status = release_conditions.refresh(release, status, step, scene)
         if status != release.status or release.status_lost:
             changed[release.name] = status
     after = replace(
         observed,
-        releases=tuple(replace(r, status=changed.get(r.name, r.status), status_lost=False) for r in observed.releases),
+        releases=tuple(
+            replace(r, status=changed.get(r.name, r.status), status_lost=r.status_lost and r.name not in changed)
+            for r in observed.releases
+        ),
     )
     step = taken.step if taken is not None else None
     projected = service_status.project(scene_of(service, after, now), step, create)
@@ -124,11 +129,11 @@ def _retry(scene: Scene) -> _Taken | None:
     if target is None or not target.status.state.is_latched:
         return None
     if target.spec.intent is Intent.RETRY and target.generation > target.status.handled_generation:
-        if target.spec.snapshot.plan != scene.service.spec.rollout:
+        if target.spec.snapshot.plan != plan_of(scene.service):
             return _Taken(target, start.supersede(target, "it is tried again with the plan as it is now", scene.now))
         return _Taken(target, start.retry(target, scene.now))
     mended = target.status.outcome is not None and target.status.outcome.reason == Reason.INVALID_QUERY.value
-    if mended and target.spec.snapshot.plan != scene.service.spec.rollout:
+    if mended and target.spec.snapshot.plan != plan_of(scene.service):
         return _Taken(target, start.supersede(target, "the plan was mended", scene.now))
     return None
 

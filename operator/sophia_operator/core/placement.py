@@ -107,20 +107,25 @@ def is_drained(release: ReleaseView, now: datetime) -> bool:
 def _sizes(service: ServiceView, roles: Roles, observed: Observed, now: datetime) -> dict[str, int]:
     out: dict[str, int] = {}
     for release in observed.releases:
-        size = _size(service, release, roles, now)
+        deployment = observed.deployments.get(release.name)
+        size = _size(service, release, roles, now, deployment.spec_replicas if deployment is not None else 0)
         if size > 0 or release.name in observed.deployments or release in (roles.stable, roles.active):
             out[release.name] = size
     return out
 
 
-def _size(service: ServiceView, release: ReleaseView, roles: Roles, now: datetime) -> int:
+def _size(service: ServiceView, release: ReleaseView, roles: Roles, now: datetime, current: int) -> int:
     status = release.status
+    if release.status_lost:
+        return current  # not before it is known what it was doing
     if release is roles.active:
         return rollout_size(service, release)
     if release is roles.stable:
         return service.spec.replicas if roles.active is None else rollout_size(service, roles.active)
-    if status.state is ReleaseState.PENDING or status.color is None:
+    if status.color is None:
         return 0
+    if status.state is ReleaseState.PENDING:
+        return current if release is roles.target or not is_drained(release, now) else 0
     if not is_drained(release, now):
         return rollout_size(service, release)
     if release is roles.previous and roles.stable is not None and now < kept_until(roles.stable):

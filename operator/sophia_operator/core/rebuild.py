@@ -33,8 +33,8 @@ def step(scene: Scene) -> Step | None:
             )
     for release in lost:
         place = _color_of(release, scene.observed)
-        if place is not None and (scene.observed.written_weight(place) or 0) > 0 and scene.roles.stable is not None:
-            why = f"status of {release.name} was lost while it had traffic; it goes back and starts again"
+        if place is not None and _runs(release, scene.observed) and scene.roles.stable is not None:
+            why = f"status of {release.name} was lost while it ran; it goes back and starts again"
             return move(
                 release,
                 ReleaseState.ROLLING_BACK,
@@ -46,6 +46,11 @@ def step(scene: Scene) -> Step | None:
                 outcome=Outcome(state=ReleaseState.PENDING, reason=Reason.REBUILT.value, message=why),
             )
     return None
+
+
+def _runs(release: ReleaseView, observed: Observed) -> bool:
+    deployment = observed.deployments.get(release.name)
+    return deployment is not None and deployment.spec_replicas > 0
 
 
 def _color_of(release: ReleaseView, observed: Observed) -> Color | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sophia_operator.api.conditions import PAUSES, Author, Condition, ConditionStatus, ConditionType, Reason, drop
 from sophia_operator.api.release import Intent, ReleaseState, ReleaseStatus
 from sophia_operator.core.findings import MetricsOutage
+from sophia_operator.core.render.drain import drain_warnings
 from sophia_operator.core.scene import Scene
 from sophia_operator.core.transition import Step
 from sophia_operator.core.views import ReleaseView, ServiceView
@@ -21,6 +22,7 @@ def refresh(release: ReleaseView, status: ReleaseStatus, step: Step | None, scen
     if held is not None and held[0] in PAUSES:
         conditions = author.put(conditions, ConditionType.PAUSED, held)
     conditions = _metrics(status, scene, author, conditions)
+    conditions = _drain(release, author, conditions)
     return status.model_copy(
         update={
             "conditions": conditions,
@@ -54,6 +56,15 @@ def _progress(status: ReleaseStatus, step: Step | None, author: Author) -> list[
         return conditions
     stalled = step is not None and step.stalls
     return author.put(conditions, ConditionType.STALLED if stalled else ConditionType.RECONCILING, why)
+
+
+def _drain(release: ReleaseView, author: Author, conditions: list[Condition]) -> list[Condition]:
+    """Whether pods go on serving until they have left the endpoints; there only while something is wrong."""
+    warnings = drain_warnings(release.spec.snapshot)
+    if not warnings:
+        return drop(conditions, ConditionType.DRAIN_SAFE)
+    why = (Reason.GRACE_TOO_SHORT, "; ".join(warnings))
+    return author.put(conditions, ConditionType.DRAIN_SAFE, why, ConditionStatus.FALSE)
 
 
 def _metrics(status: ReleaseStatus, scene: Scene, author: Author, conditions: list[Condition]) -> list[Condition]:

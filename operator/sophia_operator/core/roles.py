@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sophia_operator.api.release import ConfigKind, ConfigVersion, ReleaseSpec, ReleaseState, Snapshot
+from sophia_operator.api.rollout_plan import RolloutPlan
 from sophia_operator.core import names
 from sophia_operator.core.hashing import release_hash
 from sophia_operator.core.views import Observed, ReleaseView, ServiceView
@@ -103,6 +104,12 @@ def next_revision(service: ServiceView, observed: Observed) -> int:
     return 1 + max([service.status.last_revision, *(r.spec.revision for r in observed.releases)])
 
 
+def plan_of(service: ServiceView) -> RolloutPlan:
+    """The plan for a release made now. A plain Service knows no shares: of its stages only the last is left."""
+    plan = service.spec.rollout
+    return plan if service.spec.traffic.none is None else plan.model_copy(update={"stages": plan.stages[-1:]})
+
+
 def new_release_spec(service: ServiceView, observed: Observed, wanted: str) -> ReleaseSpec:
     """The snapshot of what the spec asks for now."""
     return ReleaseSpec(
@@ -122,6 +129,6 @@ def new_release_spec(service: ServiceView, observed: Observed, wanted: str) -> R
                 for view in observed.config
                 if view.hash is not None
             ],
-            plan=service.spec.rollout,
+            plan=plan_of(service),
         ),
     )
