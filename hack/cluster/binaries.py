@@ -54,6 +54,14 @@ def missing(names: Sequence[str] = ALL) -> list[str]:
     return [name for name in names if not recipes.store(paths.binaries(), recipes.of(name)).exists()]
 
 
+def obtainable(name: str) -> bool:
+    """Tell whether :func:`ensure` can be expected to succeed for ``name``; takes a few seconds at most."""
+    recipe = recipes.of(name)
+    if recipes.store(paths.binaries(), recipe).exists() or gobuild.on_path():
+        return True
+    return recipe.release is not None and downloads.reachable(recipe.release)
+
+
 def _provide(lacking: Sequence[recipes.Recipe], base: Path, scratch: Path) -> None:
     downloader = downloads.Downloader(scratch / "downloads")
     to_build: list[recipes.Recipe] = []

@@ -69,6 +69,14 @@ class Downloader:
         return final
 
 
+def reachable(release: recipes.Release) -> bool:
+    """Tell whether the checksum of ``release`` can be fetched; takes a few seconds at most."""
+    try:
+        return os.environ.get(SWITCH) != "never" and bool(_text(release.checksum_url))
+    except OSError:
+        return False
+
+
 def file_name(url: str) -> str:
     """Return the last part of a URL's path."""
     return PurePosixPath(urlsplit(url).path).name
@@ -128,6 +136,4 @@ def _save(url: str, target: Path, step: console.Step) -> str:
 def _reason(error: OSError) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code}"
-    return (
-        str(error.reason) if isinstance(error, urllib.error.URLError) else str(error) or type(error).__name__
-    )
+    return str(error.reason) if isinstance(error, urllib.error.URLError) else str(error) or type(error).__name__

@@ -187,8 +187,7 @@ def _cni() -> list[Recipe]:
     file = f"cni-plugins-linux-{ARCH}-v{version}.tgz"
     repository = "containernetworking/plugins"
     return [
-        Recipe(name, version, build, _github(repository, version, file, f"{file}.sha256", name))
-        for name in CNI_PLUGINS
+        Recipe(name, version, build, _github(repository, version, file, f"{file}.sha256", name)) for name in CNI_PLUGINS
     ]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hack.cluster import components, console, daemons, kubeconfig, paths, pki, shell
-from hack.cluster.node import cgroups, imagestore, link, machine, plan, processes
+from hack.cluster.node import cgroups, imagestore, link, machine, network, plan, processes
 from hack.cluster.node.layout import NAME, Layout
 
 _START_TIMEOUT_SECONDS = 20.0
@@ -37,6 +37,7 @@ def up(layout: Layout, archives: Sequence[Path]) -> None:
         load(layout, archives)
         return
     down(layout)
+    _require_room(layout)
     imagestore.prepare(archives, layout.programs)
     try:
         with console.step("Start the node", "6-10 s") as step:
@@ -61,8 +62,9 @@ def down(layout: Layout) -> bool:
     Mounts, firewall rules and interfaces die with the processes' namespaces; the machine's settings were not touched.
     """
     there = processes.end(layout.plan)
-    link.remove()
-    cgroups.remove()
+    if not processes.of_other_states(layout.plan):  # else they are another node's
+        link.remove()
+        cgroups.remove()
     if layout.state.exists():
         there = True
         _unmount_below(layout.state)
@@ -98,6 +100,17 @@ def problems(layout: Layout) -> list[str]:
     elif not _node_is_ready(layout):
         found.append("Kubernetes does not call it Ready")
     return found
+
+
+def _require_room(layout: Layout) -> None:
+    """Raise NodeError when something else uses our addresses: requests would reach that instead of the node."""
+    if others := processes.of_other_states(layout.plan):
+        raise NodeError(
+            f"Another node runs on this machine, from {Path(others[0]).parent}. There can be one: take it away with "
+            f"`SOPHIA_STATE={Path(others[0]).parent} python -m hack.cluster down`."
+        )
+    if taken := link.conflicts_now():
+        raise NodeError(f"The node's addresses {network.WHOLE} are in use by: {', '.join(taken)}.")
 
 
 def _prepare(layout: Layout, todo: plan.Plan) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
+
 from hack.cluster import shell
 from hack.cluster.node import network
 
@@ -17,6 +20,26 @@ def create(pid: int) -> None:
     _ip("link", "set", host, "up")
     for destination in (network.POD_CIDR, network.SERVICE_CIDR):
         _ip("route", "replace", destination, "via", network.NODE_ADDRESS)
+
+
+def conflicts(addresses: str) -> list[str]:
+    """Return the interfaces, other than ours, that have an address in our range: "knode0 (10.77.0.1)".
+
+    ``addresses`` is what ``ip -json address`` prints.
+    """
+    ours = ipaddress.ip_network(network.WHOLE)
+    found = []
+    for interface in json.loads(addresses):
+        for each in interface.get("addr_info", []):
+            address = ipaddress.ip_address(each["local"])
+            if interface["ifname"] != network.HOST_INTERFACE and address.version == 4 and address in ours:
+                found.append(f"{interface['ifname']} ({address})")
+    return found
+
+
+def conflicts_now() -> list[str]:
+    """Return what :func:`conflicts` finds on this machine."""
+    return conflicts(shell.run(["ip", "-json", "address"], timeout=_TIMEOUT_SECONDS).stdout)
 
 
 def remove() -> None:

@@ -4,6 +4,7 @@ The host reaches pods and Services by routes, and pods reach what the host binds
 default route: nothing gets out.
 """
 
+WHOLE = "10.77.0.0/16"
 HOST_INTERFACE = "sophia0"
 NODE_INTERFACE = "eth0"
 HOST_ADDRESS = "10.77.0.1"

@@ -46,6 +46,18 @@ def find(plan: Path, proc: Path = _PROC) -> list[int]:
     return [pid for _, pid in sorted(found)]
 
 
+def of_other_states(plan: Path, proc: Path = _PROC) -> list[str]:
+    """Return the plans of nodes that run from another state folder than that of ``plan``."""
+    found = set()
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_text(errors="replace").split("\0")[:-1]
+                if words[-3:-1] == ["-m", MODULE] and words[-1] != str(plan):
+                    found.add(words[-1])
+    return sorted(found)
+
+
 def first_process(plan: Path, proc: Path = _PROC) -> int | None:
     """Return the pid (as the host sees it) of the node's first process, or None when it does not run."""
     for pid in find(plan, proc):

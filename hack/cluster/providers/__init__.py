@@ -1,0 +1,1 @@
+"""The kinds of cluster that can be brought up, behind one interface."""
