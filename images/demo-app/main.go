@@ -1,7 +1,7 @@
 // The demo app: a small HTTP service whose releases can be good or bad on purpose.
 //
 // It stands in for a user's service in the demo and the end-to-end tests. What it does wrong is chosen by
-// environment variables (see README.md), every answer says which release gave it, and every fault that is on
+// environment variables (README.md lists them), every answer says which release gave it, and every fault that is on
 // purpose says so, so that a load generator can tell "the release is bad" from "a request was lost".
 package main
 
