@@ -1,0 +1,170 @@
+"""A small synchronous client of the API server: plain JSON over one connection pool."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import httpx
+import yaml
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+_GROUPS: Final[dict[str, str]] = {
+    "Namespace": "api/v1",
+    "Pod": "api/v1",
+    "Service": "api/v1",
+    "ConfigMap": "api/v1",
+    "Secret": "api/v1",
+    "Event": "api/v1",
+    "ResourceQuota": "api/v1",
+    "Endpoints": "api/v1",
+    "Deployment": "apis/apps/v1",
+    "ReplicaSet": "apis/apps/v1",
+    "EndpointSlice": "apis/discovery.k8s.io/v1",
+    "HTTPRoute": "apis/gateway.networking.k8s.io/v1",
+    "Gateway": "apis/gateway.networking.k8s.io/v1",
+    "HorizontalPodAutoscaler": "apis/autoscaling/v2",
+    "Lease": "apis/coordination.k8s.io/v1",
+    "ManagedService": "apis/sophia.ai/v1alpha1",
+    "Release": "apis/sophia.ai/v1alpha1",
+}
+_CLUSTER_SCOPED: Final = frozenset({"Namespace"})
+
+
+class ApiError(Exception):
+    """The API server said no. `code` is the HTTP status, `message` its own words."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class Api:
+    """Talks to the cluster of a kubeconfig with client certificates, as a cluster's administrator."""
+
+    def __init__(self, kubeconfig: Path, *, timeout_seconds: float = 30.0) -> None:
+        config = yaml.safe_load(kubeconfig.read_text())
+        context = next(c["context"] for c in config["contexts"] if c["name"] == config["current-context"])
+        cluster = next(c["cluster"] for c in config["clusters"] if c["name"] == context["cluster"])
+        user = next(u["user"] for u in config["users"] if u["name"] == context["user"])
+        self._client = httpx.Client(
+            base_url=cluster["server"], verify=_tls(cluster, user), timeout=timeout_seconds, trust_env=False
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """One request; returns the parsed answer, or its text when it is no JSON. Raises ApiError."""
+        answer = self._client.request(method, path, **options)
+        is_json = answer.headers.get("content-type", "").startswith("application/json")
+        if answer.status_code >= 400:
+            raise ApiError(answer.status_code, answer.json().get("message", "") if is_json else answer.text)
+        return answer.json() if is_json else answer.text
+
+    def get(self, kind: str, namespace: str | None, name: str) -> Json | None:
+        """One object, or None."""
+        try:
+            found: Json = self.request("GET", path_of(kind, namespace, name))
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise
+        return found
+
+    def list(self, kind: str, namespace: str | None, selector: str = "") -> list[Json]:
+        """Objects of a kind."""
+        items: list[Json] = self.request("GET", path_of(kind, namespace), params={"labelSelector": selector})["items"]
+        return items
+
+    def apply(self, obj: Mapping[str, Any], manager: str = "user") -> Json:
+        """Server-side apply, as `kubectl apply --server-side --force-conflicts` does."""
+        meta = obj["metadata"]
+        applied: Json = self.request(
+            "PATCH",
+            path_of(obj["kind"], meta.get("namespace"), meta["name"]),
+            params={"fieldManager": manager, "force": "true"},
+            content=yaml.safe_dump(dict(obj)),
+            headers={"content-type": "application/apply-patch+yaml"},
+        )
+        return applied
+
+    def merge(self, kind: str, namespace: str | None, name: str, patch: Mapping[str, Any], sub: str = "") -> Json:
+        """Merge-patch an object, or its subresource `sub`."""
+        merged: Json = self.request(
+            "PATCH",
+            path_of(kind, namespace, name) + (f"/{sub}" if sub else ""),
+            json=dict(patch),
+            headers={"content-type": "application/merge-patch+json"},
+        )
+        return merged
+
+    def delete(self, kind: str, namespace: str | None, name: str, *, grace_seconds: int | None = None) -> bool:
+        """Delete in the background; False when it was not there."""
+        params = {"propagationPolicy": "Background"}
+        if grace_seconds is not None:
+            params["gracePeriodSeconds"] = str(grace_seconds)
+        try:
+            self.request("DELETE", path_of(kind, namespace, name), params=params)
+        except ApiError as error:
+            if error.code == 404:
+                return False
+            raise
+        return True
+
+    def watch(self, kind: str, namespace: str, *, seconds: int) -> Iterator[Json]:
+        """Events of a kind for so many seconds: `{type, object}`."""
+        params = {"watch": "true", "timeoutSeconds": str(seconds)}
+        with self._client.stream("GET", path_of(kind, namespace), params=params, timeout=seconds + 5) as answer:
+            for line in answer.iter_lines():
+                yield json.loads(line)
+
+    def logs(self, namespace: str, pod: str, *, previous: bool = False) -> str:
+        """Log of a pod with one container."""
+        params = {"previous": "true"} if previous else {}
+        return str(self.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", params=params))
+
+    def until(self, what: str, look: Callable[[], T | None], *, seconds: float, every: float = 0.25) -> T:
+        """Look until there is an answer that is not None or False. Raises TimeoutError, which names it."""
+        end = time.monotonic() + seconds
+        while True:
+            found = look()
+            if found is not None and found is not False:
+                return found
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {seconds:.0f} s for {what}")
+            time.sleep(every)
+
+
+def path_of(kind: str, namespace: str | None, name: str = "") -> str:
+    """URL path of an object, or of its collection."""
+    plural = {"Endpoints": "endpoints"}.get(kind, f"{kind.lower()}s")
+    where = "" if namespace is None or kind in _CLUSTER_SCOPED else f"/namespaces/{namespace}"
+    return f"/{_GROUPS[kind]}{where}/{plural}" + (f"/{name}" if name else "")
+
+
+def _tls(cluster: Mapping[str, str], user: Mapping[str, str]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    # load_cert_chain reads files only.
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as pair:
+        pair.write(base64.b64decode(user["client-certificate-data"]).decode())
+        pair.write(base64.b64decode(user["client-key-data"]).decode())
+        pair.flush()
+        context.load_cert_chain(pair.name)
+    return context
