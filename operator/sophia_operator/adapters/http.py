@@ -1,0 +1,138 @@
+"""The operator's own requests to services: smoke tests, and marked requests through the Gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections import Counter
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
+
+import httpx
+
+from sophia_operator.api.release import Color
+from sophia_operator.core.evidence.smoke import judge_response
+from sophia_operator.core.findings import ProbeRequest, ProbeResult, SmokeRequest, SmokeResult
+from sophia_operator.core.names import COLOR_HEADER
+
+_LARGEST_BODY: Final = 1024 * 1024
+_PROBES_AT_ONCE: Final = 10
+_PROBE_SECONDS: Final = 2.0
+_MOST_PROBES: Final = 1_000
+#: Of a probe's answer only so much is read, so that its connection can be used again.
+_PROBE_BODY: Final = 64 * 1024
+_REASONS_SHOWN: Final = 3
+
+
+class HttpRequests:
+    """Implements `ports.Requests`. Follows no redirect, keeps no cookie (a gateway's would pin marked requests to one
+    colour), reads no proxy settings. Close it to end its connections."""
+
+    def __init__(self, *, verify: ssl.SSLContext | bool = True) -> None:
+        self._client = httpx.AsyncClient(
+            follow_redirects=False,
+            trust_env=False,
+            verify=verify,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=10),
+            # A compressed body could unpack to any size.
+            headers={"user-agent": "sophia-operator", "accept-encoding": "identity"},
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    async def smoke(self, request: SmokeRequest) -> SmokeResult:
+        """One try of a smoke test. Never raises for what the network or the service does."""
+        test = request.test
+        headers = {h.name.lower(): h.value for h in test.headers} | {k.lower(): v for k, v in request.headers.items()}
+        content = test.body.encode() if test.body is not None else None
+        url = request.base_url.rstrip("/") + test.path
+        started = time.perf_counter()
+        try:
+            async with (
+                asyncio.timeout(test.timeout_seconds),
+                self._stream(test.method.value, url, request.host, headers, content) as answer,
+            ):
+                body, whole = await _read(answer, _LARGEST_BODY)
+        except TimeoutError:
+            return SmokeResult(False, f"no whole answer within {test.timeout_seconds} s")
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
+            return SmokeResult(False, f"no answer: {_why(problem)}")
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        if not whole and (test.expect.body_contains is not None or test.expect.json_path is not None):
+            return SmokeResult(False, "the body is larger than 1 MiB, so it is not looked at")
+        return judge_response(test, answer.status_code, body, elapsed_ms)
+
+    async def probe(self, request: ProbeRequest) -> ProbeResult:
+        """Marked requests through the Gateway, ten at a time. Never raises for what the network does.
+
+        Connections are used again: gateways choose the backend for each request, not for each connection.
+        """
+        count = min(request.count, _MOST_PROBES)
+        places = asyncio.Semaphore(_PROBES_AT_ONCE)
+
+        async def one() -> Color | str:
+            async with places:
+                return await self._probe_once(request)
+
+        answers = await asyncio.gather(*(one() for _ in range(count)))
+        colors = Counter(a for a in answers if isinstance(a, Color))
+        reasons = Counter(a for a in answers if not isinstance(a, Color))
+        words = [f"{number} of {count}: {reason}" for reason, number in reasons.most_common(_REASONS_SHOWN)]
+        return ProbeResult(by_color=dict(colors), other=reasons.total(), message="; ".join(words))
+
+    async def _probe_once(self, request: ProbeRequest) -> Color | str:
+        headers = {k.lower(): v for k, v in request.headers.items()}
+        url = request.base_url.rstrip("/") + request.path
+        try:
+            async with (
+                asyncio.timeout(_PROBE_SECONDS),
+                self._stream("GET", url, request.host, headers, None) as answer,
+            ):
+                await _read(answer, _PROBE_BODY)
+        except TimeoutError:
+            return f"no answer within {_PROBE_SECONDS:.0f} s"
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
+            return f"no answer: {_why(problem)}"
+        mark = answer.headers.get(COLOR_HEADER)
+        try:
+            return Color(mark)
+        except ValueError:
+            return f"answered {answer.status_code} without a mark"
+
+    def _stream(
+        self, method: str, url: str, host: str | None, headers: dict[str, str], content: bytes | None
+    ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+        extensions = {}
+        if host is not None:
+            headers = headers | {"host": host}
+            # By TLS, the Gateway is asked for the host's certificate, whatever address it is reached at.
+            extensions["sni_hostname"] = host
+        return self._client.stream(method, url, headers=headers, content=content, timeout=None, extensions=extensions)
+
+
+async def _read(answer: httpx.Response, most: int) -> tuple[bytes, bool]:
+    """The body, up to `most` bytes, and whether that is all of it."""
+    body = bytearray()
+    async for chunk in answer.aiter_raw():
+        body += chunk
+        if len(body) > most:
+            return bytes(body[:most]), False
+    return bytes(body), True
+
+
+def _why(problem: Exception) -> str:
+    """In our words: the library's can hold headers that users keep secret."""
+    match problem:
+        case httpx.ConnectError():
+            return f"cannot connect ({problem})"
+        case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.WriteError():
+            return "the connection broke"
+        case httpx.LocalProtocolError() | httpx.InvalidURL() | httpx.UnsupportedProtocol() | UnicodeError():
+            return "the request cannot be sent as it is written: check URL, path and headers"
+        case _:
+            return type(problem).__name__
