@@ -1,0 +1,259 @@
+"""The operator's command line: wires the adapters to the loops and runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import signal
+import socket
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import kopf
+import typer
+
+from sophia_operator import handlers
+from sophia_operator.adapters import kubernetes_access
+from sophia_operator.adapters.http import HttpRequests
+from sophia_operator.adapters.kubernetes import KubernetesCluster
+from sophia_operator.adapters.prometheus import PrometheusMetrics
+from sophia_operator.api.metrics import PrometheusAccess
+from sophia_operator.ports import Cluster, ObjectRef
+from sophia_operator.runtime.audit import Audit
+from sophia_operator.runtime.leader import FencedCluster, Lease
+from sophia_operator.runtime.logging import configure
+from sophia_operator.runtime.server import Health, Server
+from sophia_operator.runtime.store import ObjectStore
+from sophia_operator.runtime.telemetry import Telemetry
+from sophia_operator.runtime.wakeups import Feed, Wakeups
+from sophia_operator.runtime.world import World
+
+logger = logging.getLogger("sophia_operator")
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run."""
+
+    namespaces: tuple[str, ...]
+    #: Namespace and name of the Lease; None: do not elect.
+    lease: tuple[str, str] | None
+    identity: str
+    metrics_port: int
+    health_port: int
+    prometheus_url: str | None
+    kubeconfig: Path | None
+    context: str | None
+
+
+class SystemClock:
+    """Implements ports.Clock."""
+
+    def now(self) -> datetime:
+        """The time now, in UTC."""
+        return datetime.now(UTC)
+
+
+class Operator:
+    """The parts, put together."""
+
+    def __init__(
+        self, options: Options, access: kubernetes_access.Access, telemetry: Telemetry, health: Health
+    ) -> None:
+        self._options = options
+        self._access = access
+        self._telemetry = telemetry
+        self._health = health
+        self._standby = True
+
+    async def run(self) -> int:
+        """Run until told to stop (0), or until the Lease is lost or something fails (1)."""
+        options, clock = self._options, SystemClock()
+        async with AsyncExitStack() as stack:
+            client = self._access.client()
+            cluster = KubernetesCluster(client, observer=self._telemetry.api_request, instance=options.identity)
+            stack.push_async_callback(cluster.close)
+            store, wakeups = ObjectStore(), Wakeups(self._telemetry.wakeup)
+            feed = Feed(store, wakeups)
+            audit = Audit(store, feed, cluster, options.namespaces)
+            self._health.alive.append(audit.trouble)
+            self._health.ready.append(
+                lambda: None if self._standby or audit.synced else "the first listing is under way"
+            )
+            tasks: list[asyncio.Task[None]] = []
+            guarded: Cluster = cluster
+            if options.lease is not None:
+                namespace, name = options.lease
+                lease = Lease(cluster, clock, namespace=namespace, name=name, identity=options.identity)
+                if not await self._acquire(lease):
+                    return 0
+                stack.push_async_callback(lease.release)
+                guarded = FencedCluster(cluster, lease.is_certain)
+                tasks.append(asyncio.create_task(lease.keep(), name="lease"))
+            self._standby = False
+            self._telemetry.leading(True)
+            metrics = PrometheusMetrics(
+                default=PrometheusAccess(url=options.prometheus_url) if options.prometheus_url else None,
+                read_secret=lambda namespace, name: read_secret(cluster, namespace, name),
+            )
+            stack.callback(metrics.close)
+            requests = HttpRequests()
+            stack.push_async_callback(requests.close)
+            world = World(guarded, store, metrics, requests, clock, wakeups, self._telemetry)
+            # Before the framework starts: it ends every task that is younger than itself.
+            tasks.append(asyncio.create_task(audit.run(), name="audit"))
+            return await self._run_framework(handlers.registry(world, feed, self._reach), tasks)
+
+    async def _acquire(self, lease: Lease) -> bool:
+        """Wait as a standby. Returns whether to go on: not when told to stop."""
+        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        acquiring = asyncio.create_task(lease.acquire())
+        stopping = asyncio.create_task(stopped.wait())
+        await asyncio.wait({acquiring, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (acquiring, stopping):
+            task.cancel()
+        await asyncio.gather(acquiring, stopping, return_exceptions=True)
+        if stopped.is_set():
+            await lease.release()
+        return not stopped.is_set()
+
+    async def _run_framework(self, registry: kopf.OperatorRegistry, tasks: list[asyncio.Task[None]]) -> int:
+        framework = asyncio.create_task(
+            kopf.operator(
+                registry=registry,
+                settings=handlers.settings.settings(),
+                standalone=True,
+                clusterwide=not self._options.namespaces,
+                namespaces=self._options.namespaces,
+            ),
+            name="framework",
+        )
+        done, rest = await asyncio.wait({framework, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in rest:
+            task.cancel()
+        await asyncio.wait(rest, timeout=10.0)
+        code = 0 if done == {framework} else 1
+        for task in done:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                logger.critical("%s failed", task.get_name(), exc_info=error)
+                code = 1
+        return code
+
+    async def _reach(self) -> kopf.ConnectionInfo:
+        found = await self._access.connection()
+        return kopf.ConnectionInfo(
+            server=found.server,
+            ca_path=found.ca_path,
+            insecure=not found.verify,
+            certificate_path=found.certificate_path,
+            private_key_path=found.key_path,
+            scheme="Bearer" if found.token else None,
+            token=found.token,
+            proxy_url=found.proxy_url,
+        )
+
+
+async def read_secret(cluster: Cluster, namespace: str, name: str) -> Mapping[str, bytes]:
+    """The content of a Secret. Raises LookupError when it is missing, and ClusterError."""
+    found = await cluster.get(ObjectRef("v1", "Secret", namespace, name))
+    if found is None:
+        raise LookupError(f"Secret {namespace}/{name} does not exist")
+    return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
+
+
+async def run_operator(options: Options) -> int:
+    """Serve health and metrics, and run the operator. Returns the exit code."""
+    telemetry, health = Telemetry(), Health()
+    try:
+        access = await kubernetes_access.load(options.kubeconfig, options.context)
+    except kubernetes_access.AccessError as error:
+        logger.critical("no access to a cluster: %s", error)
+        return 1
+    server = Server(telemetry, health)
+    await server.start(options.metrics_port, options.health_port)
+    try:
+        return await Operator(options, access, telemetry, health).run()
+    finally:
+        await server.stop()
+
+
+@app.callback()
+def _root() -> None:
+    """Rolls services out blue-green, gated on Prometheus, and rolls back by itself."""
+
+
+@app.command()
+def run(
+    *,
+    namespace: Annotated[
+        list[str] | None,
+        typer.Option(envvar="SOPHIA_NAMESPACES", help="Work in this namespace only; may be repeated. Default: all."),
+    ] = None,
+    leader_elect: Annotated[
+        bool, typer.Option(envvar="SOPHIA_LEADER_ELECT", help="Act only while holding a Lease.")
+    ] = True,
+    lease_namespace: Annotated[
+        str, typer.Option(envvar=["SOPHIA_LEASE_NAMESPACE", "POD_NAMESPACE"], help="Namespace of the Lease.")
+    ] = "sophia-system",
+    lease_name: Annotated[str, typer.Option(envvar="SOPHIA_LEASE_NAME", help="Name of the Lease.")] = "sophia-operator",
+    identity: Annotated[
+        str | None,
+        typer.Option(
+            envvar=["SOPHIA_IDENTITY", "POD_NAME"],
+            help="Holder of the Lease; no two processes may share it. Default: the host's name and a random suffix.",
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int, typer.Option(envvar="SOPHIA_METRICS_PORT", min=0, max=65535, help="Port of /metrics; 0: none.")
+    ] = 8080,
+    health_port: Annotated[
+        int, typer.Option(envvar="SOPHIA_HEALTH_PORT", min=0, max=65535, help="Port of /healthz and /readyz; 0: none.")
+    ] = 8081,
+    prometheus_url: Annotated[
+        str | None,
+        typer.Option(envvar="SOPHIA_PROMETHEUS_URL", help="The Prometheus that gates ask when a service names none."),
+    ] = None,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(envvar="SOPHIA_KUBECONFIG", help="Access to the cluster; default: the pod's, or kubectl's."),
+    ] = None,
+    context: Annotated[str | None, typer.Option(envvar="SOPHIA_CONTEXT", help="Context in the kubeconfig.")] = None,
+    log_level: Annotated[str, typer.Option(envvar="SOPHIA_LOG_LEVEL", help="debug, info, warning or error.")] = "info",
+    log_format: Annotated[str, typer.Option(envvar="SOPHIA_LOG_FORMAT", help="json or text.")] = "json",
+) -> None:
+    """Run the operator until it is told to stop, or loses its Lease."""
+    if log_level.upper() not in logging.getLevelNamesMapping():
+        raise typer.BadParameter(f"{log_level!r} is no level", param_hint="--log-level")
+    if log_format not in ("json", "text"):
+        raise typer.BadParameter(f"{log_format!r} is no format", param_hint="--log-format")
+    configure(log_level, text=log_format == "text")
+    options = Options(
+        namespaces=tuple(namespace or ()),
+        lease=(lease_namespace, lease_name) if leader_elect else None,
+        identity=identity or f"{socket.gethostname()}-{uuid4().hex[:8]}",
+        metrics_port=metrics_port,
+        health_port=health_port,
+        prometheus_url=prometheus_url,
+        kubeconfig=kubeconfig,
+        context=context,
+    )
+    raise typer.Exit(asyncio.run(run_operator(options)))
+
+
+def main() -> None:
+    """Entry point of `sophia-operator`."""
+    app(prog_name="sophia-operator")
+
+
+if __name__ == "__main__":
+    main()

@@ -23,21 +23,23 @@ async def ask(
     Each request has its own time limit. Wake-ups that do not outdate the question do not disturb it.
     """
     work = asyncio.ensure_future(_all(needs, namespace, metrics, requests))
+    woken = False
     try:
         while not work.done():
-            woken = asyncio.ensure_future(wake.wait())
+            waking = asyncio.ensure_future(wake.wait())
             try:
-                await asyncio.wait({work, woken}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({work, waking}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                woken.cancel()
-            if work.done():
-                break
-            if outdated():
-                return None
-            # Keep the wake-up for after this pass without spinning on it now.
-            await asyncio.wait({work}, timeout=0.05)
+                waking.cancel()
+            if wake.is_set() and not work.done():
+                if outdated():
+                    return None
+                woken = True
+                wake.clear()
         return work.result()
     finally:
+        if woken:
+            wake.set()  # what woke is for the next pass
         if not work.done():
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)

@@ -230,7 +230,6 @@ class ServiceLoop:
 
     async def _pause(self, seconds: float | None) -> None:
         """Wait for an event or the time, but never less than the least interval, which gathers events."""
-        await asyncio.sleep(0)
         await self._world.wait(asyncio.Event(), MIN_INTERVAL_SECONDS)
         resync = _RESYNC_SECONDS * (1 + 0.2 * self._world.jitter())
         rest = min(resync, seconds if seconds is not None else resync) - MIN_INTERVAL_SECONDS

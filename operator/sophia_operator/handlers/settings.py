@@ -1,0 +1,36 @@
+"""How the framework behaves: what it watches, how long it waits, and what it must not write."""
+
+from __future__ import annotations
+
+import kopf
+
+from sophia_operator.api.common import GROUP
+from sophia_operator.runtime.watched import OTHERS
+
+FINALIZER = f"{GROUP}/finalizer"
+
+
+def settings() -> kopf.OperatorSettings:
+    """Settings of the framework. Of everything that it can write to objects, only the finalizer is left."""
+    made = kopf.OperatorSettings()
+    made.persistence.finalizer = FINALIZER
+    made.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    made.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    made.posting.enabled = False  # our own Events are told by the loop
+    made.peering.standalone = True  # the Lease sees to it that there is one
+    made.watching.server_timeout = 290
+    made.watching.connect_timeout = 10
+    # The API server sends a bookmark every minute; a stream that is silent for longer is dead.
+    made.watching.inactivity_timeout = 75
+    made.watching.chunk_size = 500
+    made.networking.request_timeout = 30
+    made.networking.connect_timeout = 5
+    made.networking.error_backoffs = (0.2, 0.5, 1, 2, 3, 5, 8, 13, 21, 30)
+    made.background.instant_exit_timeout = 2.0
+    made.process.ultimate_exiting_timeout = 25.0
+    for watched in OTHERS:
+        if watched.label_selector:
+            made.watching.label_selectors[watched.group, watched.plural] = watched.label_selector
+        if watched.field_selector:
+            made.watching.field_selectors[watched.group, watched.plural] = watched.field_selector
+    return made

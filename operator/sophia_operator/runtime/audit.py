@@ -1,0 +1,137 @@
+"""Compares what the watches brought with what the API server has, now and then.
+
+A watch can lose a deletion when it has to start anew, and it can freeze without an error. Both would leave a service
+as it was for ever. The audit lists metadata, a few requests for the whole cluster, and mends what it finds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
+
+from sophia_operator.ports import ClusterError, Object, ObjectRef, Refusal
+from sophia_operator.runtime.store import Name, ObjectStore
+from sophia_operator.runtime.wakeups import Feed
+from sophia_operator.runtime.watched import OTHERS, SERVICES, Watched
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_SECONDS: Final = 300.0
+_FIRST_SECONDS: Final = 1.0
+#: So long a watch may trail behind a list before it counts as frozen.
+GRACE_SECONDS: Final = 10.0
+#: So many audits in a row that find a frozen watch make the process unhealthy.
+_TOLERATED: Final = 2
+
+
+class Listing(Protocol):
+    """What the audit needs of the API server."""
+
+    async def list_metadata(
+        self, api_version: str, kind: str, namespace: str | None, *, labels: str = "", fields: str = ""
+    ) -> Sequence[Object]:
+        """Metadata of the objects of a kind that match the selectors. Raises ClusterError."""
+
+    async def get(self, ref: ObjectRef) -> Object | None:
+        """One object, or None. Raises ClusterError."""
+
+
+class Audit:
+    """Runs as long as the operator acts."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        feed: Feed,
+        listing: Listing,
+        namespaces: Sequence[str] = (),
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._feed = feed
+        self._listing = listing
+        self._namespaces = namespaces
+        self._sleep = sleep
+        self._frozen = 0
+        #: Whether the store once held everything that the API server has.
+        self.synced = False
+
+    def trouble(self) -> str | None:
+        """Why the process should be started anew; None when all is well."""
+        return "watches make no progress" if self._frozen >= _TOLERATED else None
+
+    async def run(self) -> None:
+        """Audit for ever: often until the first time that nothing was missing, seldom then."""
+        while True:
+            await self._sleep(INTERVAL_SECONDS if self.synced else _FIRST_SECONDS)
+            await self.once()
+
+    async def once(self) -> None:
+        """One audit of every kind. A kind that cannot be listed is left for the next time."""
+        behind: dict[tuple[Watched, Name], int] = {}
+        complete = True
+        for watched in (SERVICES, *OTHERS):
+            try:
+                behind |= await self._kind(watched)
+            except ClusterError as error:
+                complete = False
+                logger.warning("audit of %s: %s", watched.plural, error)
+        if not self.synced:
+            self.synced = complete and not behind
+            return
+        if behind:
+            await self._sleep(GRACE_SECONDS)
+        stuck = [key for key, version in behind.items() if self._version(*key) < version]
+        self._frozen = self._frozen + 1 if stuck else 0
+        for watched, name in stuck:
+            logger.error("watch of %s missed %s/%s: read it instead", watched.plural, *name)
+            await self._read(watched, name)
+
+    async def _kind(self, watched: Watched) -> dict[tuple[Watched, Name], int]:
+        """What the store trails behind in; what is gone is taken out of it."""
+        listed: dict[Name, tuple[str, int]] = {}
+        places: Sequence[str | None] = self._namespaces if self._namespaces and watched.namespaced else [None]
+        for namespace in places:
+            try:
+                items = await self._listing.list_metadata(
+                    watched.api_version,
+                    watched.kind,
+                    namespace,
+                    labels=watched.label_selector,
+                    fields=watched.field_selector,
+                )
+            except ClusterError as error:
+                if error.refusal is Refusal.NOT_FOUND:
+                    continue  # not installed
+                raise
+            for item in items:
+                meta = item["metadata"]
+                listed[meta.get("namespace", ""), meta["name"]] = (meta["uid"], int(meta["resourceVersion"]))
+        known = {name: (uid, version) for name, uid, version in self._store.versions(watched.kind)}
+        for name in known.keys() - listed.keys():
+            await self._read(watched, name)
+        return {
+            (watched, name): version
+            for name, (uid, version) in listed.items()
+            if name not in known or known[name][1] < version
+        }
+
+    def _version(self, watched: Watched, name: Name) -> int:
+        return next((v for n, _, v in self._store.versions(watched.kind) if n == name), -1)
+
+    async def _read(self, watched: Watched, name: Name) -> None:
+        """Learn from the API server itself whether an object is there."""
+        try:
+            found = await self._listing.get(ObjectRef(watched.api_version, watched.kind, *name))
+        except ClusterError as error:
+            logger.warning("audit of %s %s/%s: %s", watched.kind, *name, error)
+            return
+        if found is not None:
+            self._feed.seen(found)
+            return
+        obj = self._store.get(watched.kind, *name)
+        if obj is not None:
+            logger.warning("watch of %s missed that %s/%s was deleted", watched.plural, *name)
+            self._feed.gone(obj)
