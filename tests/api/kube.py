@@ -55,6 +55,15 @@ class Api:
     def get(self, path: str) -> Object:
         return self._send("GET", path)
 
+    def put(self, path: str, body: Object) -> Object:
+        return self._send("PUT", path, body)
+
+    def table(self, collection: str) -> list[dict[str, Any]]:
+        """The rows that `kubectl get -o wide` prints, each by column name."""
+        table = self._send("GET", collection, headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"})
+        names = [column["name"] for column in table["columnDefinitions"]]
+        return [dict(zip(names, row["cells"], strict=True)) for row in table["rows"]]
+
     def apply_crd(self, crd: Object) -> Object:
         """Apply a CRD and return it once it is Established. Raises `RefusedError`, `TimeoutError`."""
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}"

@@ -160,6 +160,11 @@ def test_what_a_crd_cannot_hold_is_refused_by_place_and_keyword(annotation: Any,
     assert caught.value.keyword == keyword
 
 
+def test_a_float_is_refused_with_the_way_out() -> None:
+    with pytest.raises(SchemaError, match="use a string with a pattern"):
+        field(float)
+
+
 def test_recursion_is_refused() -> None:
     with pytest.raises(SchemaError, match=r"Recursive\.child: \$ref: Recursive contains itself"):
         structural_schema(Recursive)

@@ -1,0 +1,77 @@
+"""What people and autoscalers see of an object, at the real API server: columns and the scale subresource."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api.examples import Example, examples
+from tests.api.kube import Api
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("crds")]
+
+_RESOURCES = "/apis/sophia.ai/v1alpha1/namespaces"
+
+
+def example(name: str) -> Example:
+    return next(found for found in examples("valid") if str(found) == name)
+
+
+def test_columns_of_a_service(api: Api, namespace: str) -> None:
+    api.submit(example("service-full").documents[0], namespace)
+    (row,) = api.table(f"{_RESOURCES}/{namespace}/managedservices")
+    row.pop("Age")
+    assert row == {
+        "Name": "shop",
+        "Ready": "True",
+        "Stable": "shop-6",
+        "Rollout": "Shifting 5%",
+        "Weight": "5%",
+        "Replicas": 3,
+        "Reason": "Progressing",
+        "Message": "shop-7 is at 5 percent.",
+    }
+
+
+def test_columns_of_a_release(api: Api, namespace: str) -> None:
+    api.submit(example("release-full").documents[0], namespace)
+    (row,) = api.table(f"{_RESOURCES}/{namespace}/releases")
+    row.pop("Age")
+    assert row == {
+        "Name": "shop-7",
+        "Service": "shop",
+        "Phase": "Shifting 10%",
+        "Stage": 10,
+        "Weight": 9,
+        "Intent": "Proceed",
+        "Reason": "Shifting",
+        "Message": "At 10 percent.",
+    }
+
+
+def test_a_new_object_has_its_columns_empty_and_its_defaults_set(api: Api, namespace: str) -> None:
+    made = api.submit(example("service-minimal").documents[0], namespace)
+    assert (made["spec"]["replicas"], made["spec"]["paused"], made["spec"]["historyLimit"]) == (1, False, 10)
+    (row,) = api.table(f"{_RESOURCES}/{namespace}/managedservices")
+    assert (row["Ready"], row["Stable"]) == (None, None)
+
+
+def test_a_service_is_scaled_by_its_subresource(api: Api, namespace: str) -> None:
+    api.submit(example("service-full").documents[0], namespace)
+    path = f"{_RESOURCES}/{namespace}/managedservices/shop"
+    scale = api.get(f"{path}/scale")
+    assert scale["spec"] == {"replicas": 3}
+    assert scale["status"] == {"replicas": 3, "selector": "sophia.ai/service=shop,sophia.ai/color=blue"}
+    api.put(f"{path}/scale", {**scale, "spec": {"replicas": 5}})
+    assert api.get(path)["spec"]["replicas"] == 5
+
+
+def test_the_status_is_written_by_its_subresource_alone(api: Api, namespace: str) -> None:
+    document = example("service-full").documents[0]
+    made = api.submit({key: value for key, value in document.items() if key != "status"}, namespace)
+    assert "status" not in made
+    path = f"{_RESOURCES}/{namespace}/managedservices/shop"
+    # Each way in leaves the other part alone.
+    api.put(f"{path}/status", {**made, "spec": {**made["spec"], "replicas": 9}, "status": {"summary": "new"}})
+    api.put(path, {**api.get(path), "status": {"summary": "other"}})
+    found = api.get(path)
+    assert (found["spec"]["replicas"], found["status"]["summary"]) == (3, "new")
