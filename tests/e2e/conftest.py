@@ -1,0 +1,121 @@
+"""The real cluster, brought up once for all end-to-end tests, and a namespace with a service under load for each."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hack.cluster import bringup, paths
+from hack.demo.__main__ import gateway_address
+from hack.load import Load, Report
+from hack.rig.api import Api
+from hack.rig.services import Service
+
+KEEP = "SOPHIA_KEEP_CLUSTER"
+_LOGS = Path("out/e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here is end-to-end, and takes the time that real pods take."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.timeout(300, func_only=True))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Api]:
+    """The API of a cluster with gateway, Prometheus and operator; taken away at the end if it was not there before."""
+    was_up = bringup.status() == 0
+    bringup.up()
+    try:
+        with Api(paths.kubeconfig()) as api:
+            yield api
+    finally:
+        if not was_up and not os.environ.get(KEEP):
+            bringup.down()
+
+
+@pytest.fixture(scope="session")
+def gateway(cluster: Api) -> str:
+    """Address of the gateway."""
+    return gateway_address(cluster)
+
+
+@pytest.fixture
+def namespace(cluster: Api, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own, with restricted Pod Security."""
+    name = "e2e-" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:36].strip("-")
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.until("the earlier namespace to go", lambda: cluster.get("Namespace", None, name) is None, seconds=60)
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    yield name
+    cluster.delete("Namespace", None, name)
+
+
+@dataclass
+class Loaded:
+    """A service that serves its first release under a steady load."""
+
+    service: Service
+    load: Load
+
+    def report(self) -> Report:
+        """Stop the load and return its books; nothing may be lost."""
+        self.load.stop()
+        report = self.load.report()
+        assert report.sent > 0
+        assert report.lost == 0, f"{report.lost} of {report.sent} lost: {report.lost_reasons}"
+        return report
+
+
+@pytest.fixture
+def loaded(
+    cluster: Api, gateway: str, namespace: str, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Loaded]]:
+    """Make a service, wait until it serves, and put load on it. Options as of `hack.rig.services.service`."""
+    started: list[Load] = []
+
+    def make(rate: float = 60.0, version: str = "1", **options: Any) -> Loaded:
+        service = Service(cluster, "app", namespace)
+        env = {"DEMO_VERSION": version, **options.pop("env", {})}
+        service.apply(env=env, **options)
+        service.wait_settled(1)
+        _LOGS.mkdir(parents=True, exist_ok=True)
+        log = _LOGS / f"{namespace}.jsonl"
+        log.unlink(missing_ok=True)
+        with Load(f"http://{gateway}/", service.host, rate=5, max_requests=500) as probe:
+            # The listener learns of a new host a moment after the route says so; users would come later, too.
+            cluster.until("the first answers", lambda: probe.report().ok > 3, seconds=30)
+        load = Load(f"http://{gateway}/", service.host, rate=rate, log=log)
+        load.start()
+        started.append(load)
+        return Loaded(service, load)
+
+    yield make
+    for load in started:
+        load.stop()
+    if started:
+        report = Report.of([record for load in started for record in load.records])
+        request.node.user_properties.append(("sent", report.sent))
+        request.node.user_properties.append(("lost", report.lost))
+        request.node.user_properties.append(("app_errors", report.app_errors))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Add the books of all tests up."""
+    sums = {"sent": 0, "lost": 0, "app_errors": 0}
+    found = [r for reports in terminalreporter.stats.values() for r in reports if getattr(r, "when", "") == "teardown"]
+    for key, value in (pair for report in found for pair in report.user_properties):
+        if key in sums:
+            sums[key] += int(value)
+    if sums["sent"]:
+        terminalreporter.write_line(
+            f"load: {sums['sent']} requests sent, {sums['lost']} lost, {sums['app_errors']} errors made on purpose"
+        )

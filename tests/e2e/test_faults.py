@@ -1,0 +1,170 @@
+"""Faults of everything around the service: the operator, Prometheus, the gateway, other writers, newer changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from hack.rig.services import rollout, stages, success_gate
+from tests.e2e.conftest import Loaded
+from tests.e2e.test_back import kill_operator
+
+Make = Callable[..., Loaded]
+
+
+@pytest.mark.parametrize("when", ["Provisioning", "stage 0 unseen", "stage 0", "stage 1", "RollingBack"])
+def test_operator_killed(loaded: Make, when: str) -> None:
+    plan = rollout(stages=stages(25, 100, seconds=6), abortKeepSeconds=3)
+    world = loaded(plan=plan)
+    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
+    if when == "Provisioning":
+        world.service.wait_state(2, "Provisioning")
+    elif when == "RollingBack":
+        world.service.wait_stage(2, 0)
+        world.service.intend(2, "Abort")
+        world.service.wait_state(2, "RollingBack", "RolledBack")
+    else:
+        world.service.wait_stage(2, int(when.split()[1]), effective="unseen" not in when)
+    kill_operator(world)
+    if when == "RollingBack":
+        world.service.wait_state(2, "RolledBack")
+        assert world.service.weights() == {"blue": 100, "green": 0}
+    else:
+        world.service.wait_state(2, "Promoted")
+    world.report()
+
+
+def test_prometheus_stopped_in_mid_stage_holds_and_goes_on(loaded: Make) -> None:
+    plan = rollout(stages=stages(25, 100, seconds=10))
+    world = loaded(plan=plan)
+    api = world.service.api
+    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
+    world.service.wait_stage(2, 0)
+    scale(world, 0)
+    try:
+
+        def outage() -> bool | None:
+            status = (world.service.release(2) or {}).get("status", {})
+            return (
+                any(c["type"] == "MetricsAvailable" and c["status"] == "False" for c in status.get("conditions", []))
+                or None
+            )
+
+        api.until("the outage to show", outage, seconds=40)
+        held = world.service.release(2)
+        assert held is not None
+        assert held["status"]["stage"]["index"] == 0
+        assert held["status"]["state"] == "Shifting"
+    finally:
+        scale(world, 1)
+    world.service.wait_state(2, "Promoted", seconds=180)
+    world.report()
+
+
+def scale(world: Loaded, replicas: int) -> None:
+    """Stop or start Prometheus."""
+    api = world.service.api
+    api.merge("Deployment", "monitoring", "prometheus", {"spec": {"replicas": replicas}}, sub="scale")
+
+    def there() -> bool | None:
+        deployment = api.get("Deployment", "monitoring", "prometheus") or {}
+        return deployment["status"].get("readyReplicas", 0) == replicas or None
+
+    api.until(f"Prometheus at {replicas}", there, seconds=60)
+
+
+def test_gateway_controller_restarted_in_mid_stage(loaded: Make) -> None:
+    plan = rollout(stages=stages(25, 100, seconds=8))
+    world = loaded(plan=plan)
+    api = world.service.api
+    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
+    world.service.wait_stage(2, 0)
+    for pod in api.list("Pod", "projectcontour", "app=contour"):
+        api.delete("Pod", "projectcontour", pod["metadata"]["name"], grace_seconds=0)
+    world.service.wait_state(2, "Promoted", seconds=180)
+    world.report()
+
+
+def test_newer_change_supersedes_and_those_between_are_skipped(loaded: Make) -> None:
+    plan = rollout(stages=stages(25, 100, seconds=6))
+    world = loaded(plan=plan)
+    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
+    world.service.wait_stage(2, 0)
+    world.service.apply(env={"DEMO_VERSION": "3"}, plan=plan)
+    world.service.api.until("release 3", lambda: world.service.release(3), seconds=20)
+    world.service.apply(env={"DEMO_VERSION": "4"}, plan=plan)
+    world.service.wait_state(4, "Promoted")
+    assert world.service.state(2) == "Superseded"
+    assert world.service.state(3) == "Superseded"
+    report = world.report()
+    assert "app-3" not in report.releases
+
+
+def test_spec_put_back_returns_to_the_kept_release_at_once(loaded: Make) -> None:
+    plan = rollout(stages=stages(50, 100, seconds=3))
+    world = loaded(plan=plan)
+    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
+    world.service.wait_settled(2)
+    world.service.apply(env={"DEMO_VERSION": "1"}, plan=plan)
+    world.service.wait_settled(1, seconds=30)
+    assert world.service.state(2) == "Superseded"
+    assert world.service.release(3) is None
+    world.report()
+
+
+def test_abort_after_promotion_returns_to_the_kept_release_at_once(loaded: Make) -> None:
+    plan = rollout(stages=stages(50, 100, seconds=3))
+    world = loaded(plan=plan)
+    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
+    world.service.wait_settled(2)
+    world.service.intend(2, "Abort", "users complain")
+    world.service.wait_state(2, "RolledBack")
+    assert world.service.weights() == {"blue": 100, "green": 0}
+    assert world.service.status()["stable"]["name"] == "app-1"
+    world.report()
+
+
+def test_lost_status_and_deleted_children_lose_nothing(loaded: Make) -> None:
+    plan = rollout(stages=stages(25, 100, seconds=6))
+    world = loaded(plan=plan)
+    api, namespace = world.service.api, world.service.namespace
+    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
+    world.service.wait_stage(2, 0)
+    for kind, name in (("Release", "app-1"), ("Release", "app-2"), ("ManagedService", "app")):
+        api.merge(kind, namespace, name, {"status": None}, sub="status")
+    world.service.wait_state(2, "Promoted")
+    assert world.service.state(1) == "Promoted"
+    world.report()
+
+
+def test_edits_by_hand_are_put_right(loaded: Make) -> None:
+    world = loaded()
+    api, namespace = world.service.api, world.service.namespace
+    api.merge("Deployment", namespace, "app-1", {"spec": {"replicas": 5}})
+    api.until(
+        "the size to be put right",
+        lambda: (api.get("Deployment", namespace, "app-1") or {})["spec"]["replicas"] == 2 or None,
+        seconds=20,
+    )
+    api.delete("Service", namespace, "app-green")
+    api.until("the Service to be made again", lambda: api.get("Service", namespace, "app-green"), seconds=20)
+    world.report()
+
+
+def test_deleted_service_leaves_nothing(loaded: Make) -> None:
+    world = loaded(rate=1.0)
+    world.load.stop()
+    api, namespace = world.service.api, world.service.namespace
+    api.delete("ManagedService", namespace, "app")
+    for kind in ("Release", "Deployment", "HTTPRoute", "Service", "Pod"):
+        api.until(f"no {kind}", lambda kind=kind: not api.list(kind, namespace, "sophia.ai/service=app"), seconds=90)  # type: ignore[misc]
+
+
+def test_failed_gate_with_dry_run_does_not_stop_the_rollout(loaded: Make) -> None:
+    gates = [success_gate(), success_gate(name="strict", successRate={"minPercent": "100"}, dryRun=True)]
+    plan = rollout(stages=stages(50, 100, seconds=4), gates=gates)
+    world = loaded(plan=plan)
+    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
+    world.service.wait_state(2, "Promoted")
+    world.report()
