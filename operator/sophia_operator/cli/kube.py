@@ -1,0 +1,199 @@
+"""The one module of the command line that knows the Kubernetes client."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import urllib3
+from kubernetes import client, config, watch
+from kubernetes.config import ConfigException
+
+from sophia_operator.api.common import GROUP, VERSION
+from sophia_operator.cli.session import CliError, News, Object, Seen, Trouble
+from sophia_operator.core.names import LABEL_SERVICE
+
+SERVICES: Final = "managedservices"
+RELEASES: Final = "releases"
+#: Seconds to connect, and to wait for an answer.
+_TIMEOUT: Final = (5, 30)
+#: Seconds after which the server ends a watch, and after which a silent one is given up. It is opened again at once.
+_WATCH_SECONDS: Final = 60
+_WATCH_TIMEOUT: Final = (5, _WATCH_SECONDS + 10)
+_RETRY_SECONDS: Final = (1, 2, 5, 10)
+_GONE: Final = 410
+
+
+class KubeApi:
+    """The API server that the kubeconfig names."""
+
+    def __init__(self, *, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
+        try:
+            contexts, active = config.list_kube_config_contexts(config_file=kubeconfig)
+            chosen = next((c for c in contexts if c["name"] == context), None) if context else active
+            if chosen is None:
+                raise CliError(f"the kubeconfig has no context {context!r}")
+            # Refreshed tokens stay in memory: the file is the user's.
+            self._client = config.new_client_from_config(
+                config_file=kubeconfig, context=chosen["name"], persist_config=False
+            )
+        except (ConfigException, OSError) as error:
+            raise CliError(f"no usable kubeconfig: {error}") from error
+        self.namespace: str = namespace or chosen["context"].get("namespace") or "default"
+        self._objects = client.CustomObjectsApi(self._client)
+
+    def service(self, name: str) -> Object:
+        with _words(f"ManagedService {self.namespace}/{name}"):
+            return self._dict(
+                self._objects.get_namespaced_custom_object(
+                    GROUP, VERSION, self.namespace, SERVICES, name, _request_timeout=_TIMEOUT
+                )
+            )
+
+    def services(self, *, everywhere: bool) -> Sequence[Object]:
+        with _words("ManagedServices"):
+            if everywhere:
+                found = self._objects.list_cluster_custom_object(GROUP, VERSION, SERVICES, _request_timeout=_TIMEOUT)
+            else:
+                found = self._objects.list_namespaced_custom_object(
+                    GROUP, VERSION, self.namespace, SERVICES, _request_timeout=_TIMEOUT
+                )
+            return list(self._dict(found)["items"])
+
+    def releases(self, service: str) -> Sequence[Object]:
+        with _words(f"Releases of {self.namespace}/{service}"):
+            found = self._objects.list_namespaced_custom_object(
+                GROUP,
+                VERSION,
+                self.namespace,
+                RELEASES,
+                label_selector=f"{LABEL_SERVICE}={service}",
+                _request_timeout=_TIMEOUT,
+            )
+            return list(self._dict(found)["items"])
+
+    def patch_release(self, name: str, patch: Object) -> None:
+        self._patch(RELEASES, name, dict(patch), "application/merge-patch+json", f"Release {self.namespace}/{name}")
+
+    def patch_service(self, name: str, operations: Sequence[Object]) -> None:
+        what = f"ManagedService {self.namespace}/{name}"
+        self._patch(SERVICES, name, [dict(o) for o in operations], "application/json-patch+json", what)
+
+    def _patch(self, plural: str, name: str, body: Any, content_type: str, what: str) -> None:
+        with _words(what):
+            self._objects.patch_namespaced_custom_object(
+                GROUP,
+                VERSION,
+                self.namespace,
+                plural,
+                name,
+                body,
+                field_manager="kubectl-sophia",
+                _content_type=content_type,
+                _request_timeout=_TIMEOUT,
+            )
+
+    def user(self) -> str:
+        try:
+            review = client.AuthenticationV1Api(self._client).create_self_subject_review(
+                client.V1SelfSubjectReview(), _request_timeout=_TIMEOUT
+            )
+            name = review.status.user_info.username
+        except (client.ApiException, urllib3.exceptions.HTTPError, AttributeError):
+            name = None  # not every server lets everybody ask; the reason is better with some name than with none
+        return str(name or getpass.getuser())
+
+    def watch(self, service: str) -> list[Iterator[News]]:
+        return [
+            self._stream(SERVICES, field_selector=f"metadata.name={service}"),
+            self._stream(RELEASES, label_selector=f"{LABEL_SERVICE}={service}"),
+        ]
+
+    def _stream(self, plural: str, **selector: str) -> Iterator[News]:
+        """List, then watch from there on; begin again when the server has forgotten where we were."""
+        known: set[str] = set()
+        failures = 0
+        while True:
+            try:
+                for news in self._list_and_watch(plural, selector, known):
+                    failures = 0
+                    yield news
+            except client.ApiException as error:
+                if error.status == _GONE:
+                    continue
+                yield Trouble(_refusal(error))
+            except (urllib3.exceptions.HTTPError, ValueError) as error:
+                yield Trouble(_outage(error))
+            time.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
+            failures += 1
+
+    def _list_and_watch(self, plural: str, selector: dict[str, str], known: set[str]) -> Iterator[News]:
+        call: Callable[..., Any] = self._objects.list_namespaced_custom_object
+        where = (GROUP, VERSION, self.namespace, plural)
+        listed = self._dict(call(*where, **selector, _request_timeout=_TIMEOUT))
+        present = {obj["metadata"]["name"]: obj for obj in listed["items"]}
+        for name in known - set(present):
+            yield Seen(plural, name, None)
+        for name, obj in present.items():
+            yield Seen(plural, name, obj)
+        known.clear()
+        known.update(present)
+        version = listed["metadata"]["resourceVersion"]
+        while True:
+            stream = watch.Watch().stream(
+                call,
+                *where,
+                **selector,
+                resource_version=version,
+                allow_watch_bookmarks=True,
+                timeout_seconds=_WATCH_SECONDS,
+                _request_timeout=_WATCH_TIMEOUT,
+            )
+            for event in stream:
+                obj = event["raw_object"]
+                version = obj["metadata"]["resourceVersion"]
+                if event["type"] == "BOOKMARK":
+                    continue
+                name = obj["metadata"]["name"]
+                if event["type"] == "DELETED":
+                    known.discard(name)
+                    yield Seen(plural, name, None)
+                else:
+                    known.add(name)
+                    yield Seen(plural, name, obj)
+
+    @staticmethod
+    def _dict(answer: object) -> dict[str, Any]:
+        if not isinstance(answer, dict):
+            raise CliError("the API server answered with something that is no object")
+        return answer
+
+
+@contextmanager
+def _words(what: str) -> Iterator[None]:
+    """Errors of the client as words for people."""
+    try:
+        yield
+    except client.ApiException as error:
+        if error.status == 404:
+            raise CliError(f"{what}: not found (or the CRDs of sophia-operator are not installed)") from error
+        raise CliError(f"{what}: {_refusal(error)}") from error
+    except urllib3.exceptions.HTTPError as error:
+        raise CliError(f"{what}: {_outage(error)}") from error
+
+
+def _refusal(error: client.ApiException) -> str:
+    try:
+        message = json.loads(error.body or "")["message"]
+    except (ValueError, KeyError, TypeError):
+        message = error.reason or "no reason given"
+    return f"the API server refused ({error.status}): {message}"
+
+
+def _outage(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    return f"the API server cannot be reached: {reason}"

@@ -1,0 +1,109 @@
+"""Tables: all services, and the releases of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from sophia_operator.api.conditions import ConditionStatus, ConditionType, find
+from sophia_operator.api.managed_service import ManagedService
+from sophia_operator.api.release import Release, ReleaseState
+from sophia_operator.core.situation import Situation, name_of
+from sophia_operator.core.words import span
+
+
+def services(items: Sequence[ManagedService], now: datetime, *, namespaces: bool) -> Table:
+    """One line a service."""
+    table = _table(
+        *(["namespace"] if namespaces else []), "name", "ready", "stable", "rollout", "weight", "pods", "age", "state"
+    )
+    for item in sorted(items, key=lambda i: (str(i.metadata.get("namespace", "")), name_of(i))):
+        status = item.status
+        ready = find(status.conditions, ConditionType.READY)
+        rollout = "" if status.rollout is None else f"{status.rollout.name} {status.rollout.phase or ''}".strip()
+        table.add_row(
+            *([str(item.metadata.get("namespace", ""))] if namespaces else []),
+            name_of(item),
+            _ready(ready.status if ready is not None else None),
+            status.stable.name if status.stable is not None else "-",
+            rollout or "-",
+            status.weight or "-",
+            f"{status.ready_replicas}/{status.replicas}" if status.conditions else "-",
+            _age(item.metadata, now),
+            Text("" if ready is None else ready.reason, style="dim"),
+        )
+    return table
+
+
+def history(s: Situation, now: datetime) -> Table:
+    """One line a release, the newest first."""
+    table = _table("release", "state", "reason", "started", "took", "images", "message")
+    for release in reversed(s.releases):
+        status = release.status
+        reason, message = _why(release)
+        table.add_row(
+            name_of(release),
+            Text(_part(s, release), style=_style(release, s)),
+            reason,
+            "-" if status.started_at is None else f"{span(now - status.started_at)} ago",
+            _took(release),
+            ", ".join(images(release)),
+            Text(message, style="dim"),
+        )
+    return table
+
+
+def images(release: Release) -> list[str]:
+    """Images of the release's containers, without the registry and path."""
+    containers = (release.spec.snapshot.template.get("spec") or {}).get("containers") or []
+    return [str(c.get("image", "")).rsplit("/", 1)[-1] for c in containers if isinstance(c, dict)]
+
+
+def _why(release: Release) -> tuple[str, str]:
+    outcome, steps = release.status.outcome, release.status.transitions
+    if outcome is not None and release.status.state is not ReleaseState.PROMOTED:
+        return outcome.reason, outcome.message
+    return (steps[-1].reason, steps[-1].message) if steps else ("-", "")
+
+
+def _took(release: Release) -> str:
+    started, ended = release.status.started_at, release.status.ended_at
+    return span(ended - started) if started is not None and ended is not None and ended >= started else "-"
+
+
+def _part(s: Situation, release: Release) -> str:
+    if release is s.stable:
+        return "Promoted, serves"
+    if release is s.previous:
+        return "Promoted, kept"
+    return release.status.phase or release.status.state.value
+
+
+def _style(release: Release, s: Situation) -> str:
+    if release is s.stable:
+        return "green"
+    return "red" if release.status.state.is_latched else ""
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(name.upper(), header_style="dim", overflow="fold")
+    return table
+
+
+def _ready(status: ConditionStatus | None) -> Text:
+    styles = {ConditionStatus.TRUE: "green", ConditionStatus.FALSE: "yellow"}
+    return Text("-") if status is None else Text(status.value, style=styles.get(status, "yellow"))
+
+
+def _age(metadata: dict[str, Any], now: datetime) -> str:
+    try:
+        created = datetime.fromisoformat(str(metadata["creationTimestamp"])).astimezone(UTC)
+    except (KeyError, ValueError):
+        return "-"
+    return span(now - created)

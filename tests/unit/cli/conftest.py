@@ -1,0 +1,111 @@
+"""A command line over a recorded cluster."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from sophia_operator.cli.app import app
+from sophia_operator.cli.session import CliError, News, Object, Session
+from tests.support.objects import NAMESPACE, NOW
+
+
+@dataclass
+class RecordedApi:
+    """Answers from what was recorded, and records what was written."""
+
+    recorded: Sequence[Object] = ()
+    namespace: str = NAMESPACE
+    patches: list[tuple[str, Any]] = field(default_factory=list)
+    news: Sequence[Iterator[News]] = ()
+
+    def _of(self, kind: str) -> list[Object]:
+        return [o for o in self.recorded if o["kind"] == kind]
+
+    def service(self, name: str) -> Object:
+        for found in self._of("ManagedService"):
+            if found["metadata"]["name"] == name:
+                return found
+        raise CliError(f"ManagedService {self.namespace}/{name}: not found")
+
+    def services(self, *, everywhere: bool) -> Sequence[Object]:
+        return [o for o in self._of("ManagedService") if everywhere or o["metadata"]["namespace"] == self.namespace]
+
+    def releases(self, service: str) -> Sequence[Object]:
+        return [o for o in self._of("Release") if o["spec"]["serviceName"] == service]
+
+    def patch_release(self, name: str, patch: Object) -> None:
+        self.patches.append((name, patch))
+
+    def patch_service(self, name: str, operations: Sequence[Object]) -> None:
+        self.patches.append((name, list(operations)))
+
+    def user(self) -> str:
+        return "alice"
+
+    def watch(self, service: str) -> Sequence[Iterator[News]]:
+        return self.news if self.service(service) else ()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+    patches: list[tuple[str, Any]]
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run a command line over recorded objects: `run("status", "hello", objects=[...])`."""
+
+    def run(
+        *arguments: str,
+        objects: Sequence[Object] = (),
+        stdin: str | None = None,
+        news: Sequence[Iterator[News]] = (),
+        terminal: bool = False,
+        width: int = 110,
+    ) -> Ran:
+        api = RecordedApi(objects, news=news)
+        seen: list[Session] = []
+
+        def connect(session: Session) -> RecordedApi:
+            seen.append(session)
+            api.namespace = session.namespace or NAMESPACE
+            return api
+
+        text = io.StringIO()
+        console = Console(file=text, width=width, height=60, highlight=False, force_terminal=terminal)
+        session = Session(connect=connect, now=lambda: NOW, console=console)
+        result = CliRunner().invoke(app, list(arguments), obj=session, input=stdin)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ran(result.exit_code, result.stdout + text.getvalue(), result.stderr, api.patches)
+
+    return run
+
+
+@pytest.fixture
+def hanging() -> Iterator[Callable[[Sequence[News]], Iterator[News]]]:
+    """Make a stream that gives its news and then waits, as a watch does, until the test is over."""
+    over = threading.Event()
+
+    def stream(news: Sequence[News]) -> Iterator[News]:
+        yield from news
+        over.wait(30)
+
+    yield stream
+    over.set()

@@ -1,0 +1,150 @@
+"""The pictures that people see, drawn at a fixed width and time.
+
+`UPDATE_GOLDEN=1 pytest tests/unit/cli` writes the files anew; review happens in the diff.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.support.objects import (
+    LATCHED,
+    ROLLING,
+    SETTLED,
+    ago,
+    condition,
+    gate,
+    release,
+    rolled_back,
+    service,
+    shifting,
+    stable,
+    status_of,
+)
+from tests.unit.cli.conftest import Run
+
+FOLDER: Final = Path(__file__).parent / "pictures"
+
+SMOKE: Final = release(
+    1,
+    "SmokeTesting",
+    color="blue",
+    stateSince=ago(5),
+    smokeTests=[{"name": "answers", "passed": False, "attempts": 2, "message": "status 500, 200 wanted"}],
+)
+FIRST: Final = status_of(
+    condition("Ready", "False", "SmokeTesting", "release hello-1: smoke tests to pass: answers"),
+    condition("Reconciling", "True", "SmokeTesting", "release hello-1: smoke tests to pass: answers"),
+    condition("Available", "False", "NoRelease", "no release serves yet"),
+    replicas=0,
+    readyReplicas=0,
+)
+PAUSED: Final = status_of(
+    condition("Ready", "False", "InconclusiveLimit", "release hello-3: gate success-rate: no verdict in 21 looks"),
+    condition("Paused", "True", "InconclusiveLimit", "release hello-3: gate success-rate: no verdict in 21 looks"),
+    stable=SETTLED["stable"],
+    rollout=ROLLING["rollout"],
+)
+ASKED: Final = status_of(
+    condition("Ready", "False", "PausedByIntent", "release hello-3: asked to pause: lunch"),
+    condition("Paused", "True", "PausedByIntent", "release hello-3: asked to pause: lunch"),
+    stable=SETTLED["stable"],
+    rollout=ROLLING["rollout"],
+)
+OUTAGE: Final = condition("MetricsAvailable", "False", "MetricsUnavailable", "Prometheus: connection refused")
+PAUSE: Final = {
+    "since": ago(30),
+    "reason": "InconclusiveLimit",
+    "message": "gate success-rate: no verdict in 21 looks",
+    "generation": 1,
+}
+BLIND: Final = [gate("success-rate", "Inconclusive", inconclusives=21, message="Prometheus: connection refused")]
+DOUBT: Final = [
+    gate("success-rate", "Inconclusive", inconclusives=4, requests=3, message="3 requests, 100 needed"),
+    gate("latency-p95", "Fail", value="312.5", baseline="171", requests=900, failures=1, message="312.5 ms"),
+]
+
+SCENES: Final[dict[str, list[dict[str, Any]]]] = {
+    "unseen": [service()],
+    "first": [service(status=FIRST), SMOKE],
+    "settled": [service(status=SETTLED), stable()],
+    "kept": [
+        service(status={**SETTLED, "previous": {"name": "hello-1", "revision": 1}}),
+        stable(1, promoted=9000, color="green"),
+        stable(promoted=100),
+    ],
+    "shifting": [service(status=ROLLING), stable(), shifting()],
+    "unobserved": [
+        service(status=ROLLING),
+        stable(),
+        shifting(
+            effective=None,
+            gates=[],
+            weights={
+                "wantedPercent": 25,
+                "writtenPercent": 25,
+                "message": "the gateway has not taken up the route yet",
+            },
+        ),
+    ],
+    "doubtful": [service(status=ROLLING), stable(), shifting(gates=DOUBT)],
+    "over-but-holding": [service(status=ROLLING), stable(), shifting(effective=400, gates=DOUBT[:1])],
+    "paused-by-operator": [
+        service(status=PAUSED),
+        stable(),
+        shifting(pause=PAUSE, phase="Paused 25%", gates=BLIND, conditions=[OUTAGE]),
+    ],
+    "paused-by-person": [
+        service(status=ASKED),
+        stable(),
+        shifting(spec={"intent": "Pause", "reason": "lunch [bob, 2026-03-02T03:00:00Z]"}, phase="Paused 25%"),
+    ],
+    "held-by-service": [service(spec={"paused": True}, status=ROLLING), stable(), shifting()],
+    "rolled-back": [service(status=LATCHED), stable(), rolled_back()],
+    "retried": [
+        service(status=ROLLING),
+        stable(),
+        shifting(attempt=2, spec={"intent": "Retry", "reason": "flaky node"}),
+    ],
+}
+
+
+def compare(name: str, text: str) -> None:
+    file = FOLDER / f"{name}.txt"
+    trimmed = "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        FOLDER.mkdir(exist_ok=True)
+        file.write_text(trimmed)
+    assert trimmed == file.read_text()
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_status_and_explanation(run: Run, name: str) -> None:
+    status = run("status", "hello", objects=SCENES[name])
+    words = run("explain", "hello", objects=SCENES[name])
+    assert status.code == words.code
+    text = "".join(f"* {line}\n" for line in words.out.splitlines())
+    compare(name, f"exit code {status.code}\n\n{status.out}\n{text}")
+
+
+def test_every_picture_is_of_a_scene() -> None:
+    assert {file.stem for file in FOLDER.glob("*.txt")} == {*SCENES, "get", "history", "narrow"}
+
+
+def test_a_narrow_terminal_loses_nothing(run: Run) -> None:
+    out = run("status", "hello", objects=SCENES["doubtful"], width=72).out
+    compare("narrow", out)
+    assert all(len(line.rstrip()) <= 72 for line in out.splitlines())
+
+
+def test_the_list_of_services(run: Run) -> None:
+    objects = [service(status=ROLLING), service(name="other", metadata={"namespace": "chat"}), service(name="new")]
+    compare("get", run("get", "-A", objects=objects).out)
+
+
+def test_the_history(run: Run) -> None:
+    compare("history", run("history", "hello", objects=[*SCENES["rolled-back"], stable(1, color="green")]).out)
