@@ -114,13 +114,17 @@ def test_any_template_is_rendered_for_the_api_server_to_judge_and_left_alone(tem
 
 @given(st.dictionaries(st.sampled_from(["metadata", "spec"]), json_values))
 def test_what_the_operator_adds_to_labels_wins_whatever_the_user_writes(template: Object) -> None:
-    meta = template.get("metadata")
+    meta = {} if template.get("metadata") is None else template["metadata"]
     out = rendered(template)["metadata"]
-    if meta is None or (isinstance(meta, dict) and isinstance(meta.get("labels") or {}, dict)):
-        mine = (meta or {}).get("labels") or {}
-        selector = names.pod_selector("chat", "chat-2")
-        assert mine.keys() | selector.keys() <= out["labels"].keys()
-        assert out["labels"].items() >= (selector | {names.LABEL_COLOR: "green"}).items()
+    if not isinstance(meta, dict):
+        assert out == meta
+        return
+    mine = {} if meta.get("labels") is None else meta["labels"]
+    if not isinstance(mine, dict):
+        assert out["labels"] == mine
+        return
+    ours = names.common_labels("chat", "workload") | names.pod_selector("chat", "chat-2") | {names.LABEL_COLOR: "green"}
+    assert out["labels"] == mine | ours
 
 
 # --- draining ---
