@@ -69,11 +69,10 @@ def follow(session: Session, api: Api, name: str, *, until_over: bool) -> int:
 
 def is_over(s: Situation) -> bool:
     """Whether nothing goes on any more: the spec serves, or a release failed and is latched."""
-    if not s.is_seen or not s.service.status.conditions:
+    conditions = s.service.status.conditions
+    if not s.is_seen or not conditions or find(conditions, ConditionType.RECONCILING) is not None:
         return False
-    if s.rollout is not None:
-        return s.rollout.status.state.is_latched
-    return find(s.service.status.conditions, ConditionType.RECONCILING) is None
+    return s.rollout is None or s.rollout.status.state.is_latched
 
 
 def _pump(stream: Iterator[News], into: queue.SimpleQueue[News]) -> None:

@@ -141,7 +141,14 @@ def _weights(release: Release) -> RenderableType:
 def _table(title: str, *columns: tuple[str, str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=title, title_justify="left", title_style="bold")
     for name, justify in columns:
-        table.add_column(name, justify="right" if justify == "right" else "left", header_style="dim", overflow="fold")
+        # Only sentences may be folded: a name in two lines cannot be copied.
+        table.add_column(
+            name,
+            justify="right" if justify == "right" else "left",
+            header_style="dim",
+            overflow="fold",
+            no_wrap=name not in ("why", "message"),
+        )
     return table
 
 

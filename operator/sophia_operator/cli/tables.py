@@ -92,7 +92,8 @@ def _style(release: Release, s: Situation) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in columns:
-        table.add_column(name.upper(), header_style="dim", overflow="fold")
+        # Only sentences may be folded: a name in two lines cannot be copied.
+        table.add_column(name.upper(), header_style="dim", overflow="fold", no_wrap=name != "message")
     return table
 
 

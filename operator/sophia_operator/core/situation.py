@@ -45,6 +45,8 @@ class Situation:
     def is_healthy(self) -> bool:
         """Whether users are served and nothing waits for a person. A rollout under way is no illness."""
         conditions = self.service.status.conditions
+        if self.rollout is not None and self.rollout.status.state.is_latched:
+            return False
         if is_true(conditions, ConditionType.STALLED) or is_true(conditions, ConditionType.PAUSED):
             return False
         return not conditions or is_true(conditions, ConditionType.AVAILABLE) or self.stable is None

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from sophia_operator.cli.live import is_over
+from sophia_operator.cli.objects import parse_release, parse_service
 from sophia_operator.cli.session import News, Seen, Trouble
-from tests.support.objects import LATCHED, ROLLING, SETTLED, release, rolled_back, service, shifting, stable
+from sophia_operator.core.situation import situate
+from tests.support.objects import LATCHED, NOW, ROLLING, SETTLED, release, rolled_back, service, shifting, stable
 from tests.unit.cli.conftest import Run
 
 ROLLING_NOW: list[dict[str, Any]] = [service(status=ROLLING), stable(), shifting()]
@@ -166,3 +169,20 @@ def test_a_deleted_service_ends_the_watch(run: Run, hanging: Hanging) -> None:
     ran = run("status", "hello", "--watch", objects=ROLLING_NOW, news=[hanging(news)])
     assert ran.code == 1
     assert "hello was deleted" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("objects", "over"),
+    [
+        ([service(status=SETTLED), stable()], True),
+        ([service(status=LATCHED), stable(), rolled_back()], True),
+        # The Release's status is written first, the service's after it: until then it is not over.
+        ([service(status=ROLLING), stable(), rolled_back()], False),
+        ([service(status=ROLLING), stable(), stable(3, promoted=1, color="green")], False),
+        ([service(status=SETTLED, metadata={"generation": 2}), stable()], False),
+        ([service()], False),
+    ],
+)
+def test_what_counts_as_over(objects: list[dict[str, Any]], over: bool) -> None:
+    first, *rest = objects
+    assert is_over(situate(parse_service(first), [parse_release(r) for r in rest], NOW)) is over
