@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -78,17 +79,12 @@ def run(
 
 
 def end_group(process: subprocess.Popen[str]) -> None:
-    """End a process that leads its own group, and the group with it: SIGTERM, then SIGKILL."""
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, signum)
-        except ProcessLookupError:
-            break
-        try:
+    """End a process that leads its own group: SIGTERM, then SIGKILL to it and whatever is left of the group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_KILL_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-        break
+        os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     if process.stdin:
         process.stdin.close()
