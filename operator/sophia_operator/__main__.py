@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 from uuid import uuid4
 
 import kopf
@@ -104,7 +104,7 @@ class Operator:
                 default=PrometheusAccess(url=options.prometheus_url) if options.prometheus_url else None,
                 read_secret=lambda namespace, name: read_secret(cluster, namespace, name),
             )
-            stack.callback(metrics.close)
+            stack.push_async_callback(metrics.close)
             requests = HttpRequests()
             stack.push_async_callback(requests.close)
             world = World(guarded, store, metrics, requests, clock, wakeups, self._telemetry)
@@ -133,6 +133,8 @@ class Operator:
                 registry=registry,
                 settings=handlers.settings.settings(),
                 standalone=True,
+                # Else the framework asks for the user's name, and a container's user has none.
+                identity=cast(Any, self._options.identity),
                 clusterwide=not self._options.namespaces,
                 namespaces=self._options.namespaces,
             ),
