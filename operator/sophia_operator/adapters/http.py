@@ -24,6 +24,9 @@ _MOST_PROBES: Final = 1_000
 #: Of a probe's answer only so much is read, so that its connection can be used again.
 _PROBE_BODY: Final = 64 * 1024
 _REASONS_SHOWN: Final = 3
+_UNSENDABLE: Final = "the request cannot be sent as it is written: check URL, path and headers"
+#: A group comes from a port that no socket has; ValueError from text that no request can hold.
+_FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, ValueError, ExceptionGroup)
 
 
 class HttpRequests:
@@ -60,7 +63,7 @@ class HttpRequests:
                 body, whole = await _read(answer, _LARGEST_BODY)
         except TimeoutError:
             return SmokeResult(False, f"no whole answer within {test.timeout_seconds} s")
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
+        except _FAILURES as problem:
             return SmokeResult(False, f"no answer: {_why(problem)}")
         elapsed_ms = (time.perf_counter() - started) * 1000
         if not whole and (test.expect.body_contains is not None or test.expect.json_path is not None):
@@ -96,7 +99,7 @@ class HttpRequests:
                 await _read(answer, _PROBE_BODY)
         except TimeoutError:
             return f"no answer within {_PROBE_SECONDS:.0f} s"
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
+        except _FAILURES as problem:
             return f"no answer: {_why(problem)}"
         mark = answer.headers.get(COLOR_HEADER)
         try:
@@ -132,7 +135,9 @@ def _why(problem: Exception) -> str:
             return f"cannot connect ({problem})"
         case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.WriteError():
             return "the connection broke"
-        case httpx.LocalProtocolError() | httpx.InvalidURL() | httpx.UnsupportedProtocol() | UnicodeError():
-            return "the request cannot be sent as it is written: check URL, path and headers"
+        case httpx.LocalProtocolError() | httpx.InvalidURL() | httpx.UnsupportedProtocol():
+            return _UNSENDABLE
+        case ValueError() | ExceptionGroup():
+            return _UNSENDABLE
         case _:
             return type(problem).__name__

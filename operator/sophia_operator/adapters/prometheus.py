@@ -13,7 +13,7 @@ from typing import Any, Final
 import requests
 import urllib3.exceptions
 
-from sophia_operator.adapters.prometheus_answer import answer_of, failure, refusal_or_outage, strange, where
+from sophia_operator.adapters.prometheus_answer import answer_of, failure, is_usable, refusal_or_outage, strange, where
 from sophia_operator.adapters.prometheus_session import (
     Credentials,
     CredentialsError,
@@ -76,6 +76,8 @@ class PrometheusMetrics:
         access, home = (request.access, namespace) if request.access else (self._default, self._default_namespace)
         if access is None:
             return MetricsOutage(_NOT_CONFIGURED)
+        if not is_usable(access.url):
+            return MetricsOutage("the URL of Prometheus cannot be used: host or port is no host or port")
         try:
             async with asyncio.timeout(access.timeout_seconds + _GRACE_SECONDS):
                 session = await self._session(access, home)
@@ -124,8 +126,8 @@ class PrometheusMetrics:
         if session is None:
             session = self._sessions[key] = PrometheusSession(access.url, credentials)
             if len(self._sessions) > _SESSIONS:
-                # Threads may still use it: its files go when they are done with it.
-                self._sessions.popitem(last=False)
+                _, oldest = self._sessions.popitem(last=False)
+                oldest.retire()
         self._sessions.move_to_end(key)
         return session
 

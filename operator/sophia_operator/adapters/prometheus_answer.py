@@ -21,6 +21,15 @@ LABEL: Final = "sophia"
 _LONGEST: Final = 1_000
 
 
+def is_usable(url: str) -> bool:
+    """Whether the URL has a host, and a port that can be."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def where(url: str) -> str:
     """The Prometheus in words, without the user name, password and query that a URL can hold."""
     parts = urlsplit(url)
@@ -103,7 +112,8 @@ def _why(problem: Exception, timeout_seconds: int) -> str:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"has a certificate that is not trusted: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
-            return f"cannot be reached by TLS: {cause.reason or 'ca.crt, tls.crt or tls.key cannot be used'}"
+            reason = cause.reason or "no handshake"
+            return f"cannot be reached by TLS ({reason}): do ca.crt, tls.crt and tls.key of the Secret fit?"
         if isinstance(cause, urllib3.exceptions.NameResolutionError):
             return "cannot be reached: its name is not known"
         if isinstance(cause, OSError) and cause.errno is not None and not isinstance(cause, requests.RequestException):

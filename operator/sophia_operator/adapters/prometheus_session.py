@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 import weakref
 from collections.abc import Mapping
@@ -83,7 +84,7 @@ def _fingerprint(data: Mapping[str, bytes]) -> bytes:
 class _TlsFiles:
     """Certificates and keys as files that only this user can read; requests takes nothing else.
 
-    They are removed at the latest when nothing refers to them any more, or the program ends.
+    They are removed at the latest when the program ends.
     """
 
     def __init__(self) -> None:
@@ -129,6 +130,9 @@ class PrometheusSession:
     """Connections to one Prometheus with one set of credentials. Usable from several threads."""
 
     def __init__(self, url: str, credentials: Credentials | None) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._retired = False
         self._session = _BoundedSession()
         self._files: _TlsFiles | None = None
         headers: dict[str, str] = {}
@@ -165,7 +169,24 @@ class PrometheusSession:
         TypeError for an answer that is not Prometheus's.
         """
         timeout = (min(_CONNECT_SECONDS, timeout_seconds), timeout_seconds)
-        return self._client.custom_query(query, params={"timeout": f"{timeout_seconds}s"}, timeout=timeout)
+        with self._lock:
+            self._users += 1
+        try:
+            return self._client.custom_query(query, params={"timeout": f"{timeout_seconds}s"}, timeout=timeout)
+        finally:
+            with self._lock:
+                self._users -= 1
+                unused = self._retired and self._users == 0
+            if unused:
+                self.close()
+
+    def retire(self) -> None:
+        """Close it as soon as no thread uses it."""
+        with self._lock:
+            self._retired = True
+            unused = self._users == 0
+        if unused:
+            self.close()
 
     def close(self) -> None:
         """Close idle connections and remove the files."""

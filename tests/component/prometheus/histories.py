@@ -1,0 +1,104 @@
+"""The histories that the tests look at. One namespace tells one story."""
+
+from __future__ import annotations
+
+from tests.component.prometheus.scenarios import History, from_zero, reset, steady
+from tests.component.prometheus.server import Counter
+
+PLAIN = History("plain")
+FIRST_ERRORS = History("first-errors")
+BURST = History("burst")
+NEWBORN = History("newborn")
+QUIET = History("quiet")
+RESTARTED = History("restarted")
+BLIND = History("blind")
+ROLLED = History("rolled")
+HUNDRED = History("hundred")
+LATENCY = History("latency")
+APP = History("app")
+TRAEFIK = History("traefik")
+
+
+def _histogram(history: History, color: str, rates: dict[str, float]) -> list[Counter]:
+    """Cumulative buckets in ms; `rates` are requests per second up to each bound."""
+    return [
+        history.series(
+            "envoy_cluster_upstream_rq_time_bucket",
+            {"envoy_cluster_name": f"{history.namespace}_chat-{color}_80", "le": bound, "instance": "envoy-a"},
+            steady(rate),
+        )
+        for bound, rate in rates.items()
+    ]
+
+
+def _burst(t: float) -> float | None:
+    """40 errors, all between two scrapes, the first of this release."""
+    return 40.0 if t > -33 else None
+
+
+ALL: list[Counter] = [
+    # 2 requests a second at blue, 1 at green of which one in ten fails; all series old.
+    PLAIN.contour("blue", "2", steady(2)),
+    PLAIN.contour("blue", "5", steady(0.02)),
+    PLAIN.contour("green", "2", steady(0.9)),
+    PLAIN.contour("green", "5", steady(0.1)),
+    # Green has answered well for long; its 5xx series is born in the window, by errors.
+    FIRST_ERRORS.contour("blue", "2", steady(2)),
+    FIRST_ERRORS.contour("green", "2", steady(1)),
+    FIRST_ERRORS.contour("green", "5", steady(1, since=-30)),
+    # The same, but all the errors fall between two scrapes, and no more come.
+    BURST.contour("blue", "2", steady(2)),
+    BURST.contour("green", "2", steady(1)),
+    BURST.contour("green", "5", _burst),
+    # Green gets its first requests ever, 50 s before the look.
+    NEWBORN.contour("blue", "2", steady(2)),
+    NEWBORN.contour("green", "2", steady(1, since=-50)),
+    # Green was never asked for anything; blue is.
+    QUIET.contour("blue", "2", steady(2)),
+    # The gateway was restarted 40 s before the look.
+    RESTARTED.contour("blue", "2", reset(2, at=-40)),
+    RESTARTED.contour("green", "2", reset(1, at=-40)),
+    RESTARTED.contour("green", "5", reset(0.5, at=-40)),
+    # Prometheus itself was away, and came back 35 s before the look; the counters hold a release of long ago.
+    BLIND.contour("blue", "2", steady(2, already=90_000), watched=lambda t: t < -600 or t > -35),
+    BLIND.contour("green", "2", steady(1, already=5_000), watched=lambda t: t > -35),
+    BLIND.contour("green", "5", steady(0, already=4_000), watched=lambda t: t > -35),
+    # A gateway replica was replaced 40 s before the look: other instance, counters from zero.
+    ROLLED.contour("blue", "2", lambda t: steady(2)(t) if t < -40 else None),
+    ROLLED.contour("green", "2", lambda t: steady(1)(t) if t < -40 else None),
+    ROLLED.contour("blue", "2", steady(2, since=-40), envoy="envoy-b"),
+    ROLLED.contour("green", "2", steady(1, since=-40), envoy="envoy-b"),
+    ROLLED.contour("green", "5", steady(0.5, since=-40), envoy="envoy-b"),
+    # All the traffic went to green 200 s before the look.
+    HUNDRED.contour("blue", "2", lambda t: steady(2)(min(t, -200))),
+    HUNDRED.contour("blue", "5", lambda t: steady(0.1)(min(t, -200))),
+    HUNDRED.contour("green", "2", from_zero(2, since=-200)),
+    *_histogram(LATENCY, "green", {"10": 0.5, "100": 0.9, "1000": 0.98, "+Inf": 1.0}),
+    *_histogram(LATENCY, "blue", {"10": 1.9, "100": 1.99, "1000": 2.0, "+Inf": 2.0}),
+    # Two pods of the new release, one of the old one, one of another service whose name begins alike.
+    APP.app("chat-2-7d9c5b8f6d-x2x4k", "200", from_zero(1, since=-100)),
+    APP.app("chat-2-7d9c5b8f6d-bcdf2", "200", from_zero(1, since=-100)),
+    APP.app("chat-2-7d9c5b8f6d-bcdf2", "503", steady(0.5, since=-40)),
+    APP.app("chat-1-5b8f6d7d9c-zz222", "200", steady(3)),
+    APP.app("chat-2-1-7d9c5b8f6d-zz222", "500", steady(7)),
+    APP.app("chat-20-7d9c5b8f6d-zz222", "500", steady(7)),
+    *(
+        APP.series(
+            "http_request_duration_seconds_bucket",
+            {"namespace": "app", "pod": "chat-2-7d9c5b8f6d-x2x4k", "le": bound},
+            steady(rate),
+        )
+        for bound, rate in {"0.1": 0.5, "0.5": 1.0, "+Inf": 1.0}.items()
+    ),
+    # As Traefik names services now, and as older ones did; a check Service and another port beside them.
+    *(
+        TRAEFIK.series("traefik_service_requests_total", {"service": f"{service}@kubernetesgateway", "code": code}, v)
+        for service, code, v in (
+            ("httproute-traefik-chat-gw-infra-gw-ep-web-0-svc-traefik-chat-green-80", "200", steady(1)),
+            ("httproute-traefik-chat-gw-infra-gw-ep-web-0-svc-traefik-chat-green-80", "502", steady(0.2)),
+            ("httproute-traefik-chat-gw-infra-gw-ep-web-0-svc-traefik-chat-green-check-80", "500", steady(7)),
+            ("httproute-traefik-chat-gw-infra-gw-ep-web-0-svc-traefik-chat-green-8080", "500", steady(7)),
+            ("traefik-chat-blue-80", "200", steady(3)),
+        )
+    ),
+]
