@@ -44,7 +44,7 @@
   resources: [configmaps, secrets]
   verbs: [get, list, watch, create, patch, delete]
 # Events tell people about each transition; patch counts one that repeats.
-- apiGroups: ["", events.k8s.io]
+- apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
 {{- end }}

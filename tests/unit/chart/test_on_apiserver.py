@@ -90,7 +90,7 @@ def test_the_rights_as_the_server_sees_them(kubectl: Kubectl) -> None:
         ("patch", "gateway.networking.k8s.io/httproutes", "chart-shop"),
         ("watch", "gateway.networking.k8s.io/gateways", "elsewhere"),
         ("list", "/namespaces", ""),
-        ("update", "coordination.k8s.io/leases", NAMESPACE),
+        ("create", "coordination.k8s.io/leases", NAMESPACE),
     ]
     no = [
         ("list", "/secrets", "elsewhere"),
@@ -98,6 +98,7 @@ def test_the_rights_as_the_server_sees_them(kubectl: Kubectl) -> None:
         ("patch", "sophia.ai/releases", "chart-shop"),
         ("delete", "sophia.ai/managedservices", "chart-shop"),
         ("delete", "/pods", "chart-shop"),
+        ("patch", "coordination.k8s.io/leases", NAMESPACE),  # only its own, by name
         ("patch", "gateway.networking.k8s.io/gateways", "chart-shop"),
         ("create", "rbac.authorization.k8s.io/clusterroles", ""),
     ]

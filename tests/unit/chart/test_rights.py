@@ -76,7 +76,10 @@ def test_the_lease_is_in_its_own_namespace_only() -> None:
     assert "leases" not in dict(rules(pick(objects, "ClusterRole", "sophia-operator")))
     lease = pick(objects, "Role", "sophia-operator-lease")
     assert lease["metadata"]["namespace"] == NAMESPACE
-    assert [resource for resource, _ in rules(lease)] == ["leases"]
+    assert rules(lease) == [("leases", frozenset({"get", "patch"})), ("leases", frozenset({"create"}))]
+    assert lease["rules"][0]["resourceNames"] == ["sophia-operator"]
+    deployment = pick(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert "--lease-name=sophia-operator" in deployment["args"]
 
 
 @pytest.mark.parametrize(

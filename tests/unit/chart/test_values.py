@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
+from sophia_operator.__main__ import app as operator
+from sophia_operator.runtime.telemetry import Telemetry
 from tests.support.helm import CHART, ROOT, helm, kinds, pick, render, render_text
 
 ALL_ON: dict[str, Any] = {
@@ -14,7 +18,8 @@ ALL_ON: dict[str, Any] = {
     "prometheus": {"url": "http://prometheus.monitoring.svc:9090"},
     "image": {"repository": "registry.example/sophia", "digest": "sha256:" + "a" * 64},
     "imagePullSecrets": [{"name": "pull"}],
-    "extraArgs": ["--log-format=json"],
+    "extraArgs": ["--no-leader-elect"],
+    "logging": {"level": "debug", "format": "text"},
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
     "priorityClassName": "system-cluster-critical",
     "nodeSelector": {"kubernetes.io/os": "linux"},
@@ -50,18 +55,48 @@ def test_the_values_of_the_local_cluster_render() -> None:
 
 
 def test_arguments_follow_the_values() -> None:
-    assert container()["args"] == ["run", "--metrics-port=8080", "--health-port=8081"]
+    common = ["run", "--metrics-port=8080", "--health-port=8081", "--lease-name=sophia-operator"]
+    assert container()["args"] == [*common, "--log-level=info", "--log-format=json"]
     only = container({"watchNamespaces": ["shop", "chat"], **ALL_ON})
     assert only["args"] == [
-        "run",
-        "--metrics-port=8080",
-        "--health-port=8081",
+        *common,
+        "--log-level=debug",
+        "--log-format=text",
         "--prometheus-url=http://prometheus.monitoring.svc:9090",
         "--namespace=shop",
         "--namespace=chat",
-        "--log-format=json",
+        "--no-leader-elect",
     ]
     assert {"name": "HTTPS_PROXY", "value": "http://proxy:3128"} in only["env"]
+
+
+@pytest.mark.parametrize(
+    "values", [{}, ALL_ON, {"watchNamespaces": ["shop"]}], ids=["defaults", "all", "one namespace"]
+)
+def test_the_operator_knows_every_argument(values: dict[str, Any]) -> None:
+    """The real command line takes them: an option that was renamed would only show in a crash loop."""
+    (command,) = [c for c in typer.main.get_command(operator).commands.values() if c.name == "run"]  # type: ignore[attr-defined]
+    first, *rest = container(values)["args"]
+    assert first == "run"
+    command.make_context("run", rest)
+
+
+def test_alerts_speak_of_metrics_that_exist() -> None:
+    telemetry = Telemetry(process=False)
+    known = {name for family in telemetry.registry.collect() for name in _series(family.name, family.type)}
+    rules = pick(render(ALL_ON), "PrometheusRule")["spec"]["groups"][0]["rules"]
+    assert len(rules) >= 5
+    for rule in rules:
+        used = set(re.findall(r"sophia_\w+", rule["expr"]))
+        assert used, rule["alert"]
+        assert used <= known, rule["alert"]
+        assert {"summary", "description"} == set(rule["annotations"])
+        assert "{{ $" in str(rule["annotations"]) or rule["alert"] == "SophiaOperatorDown"
+
+
+def _series(name: str, kind: str) -> list[str]:
+    suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}
+    return [name + suffix for suffix in suffixes.get(kind, [""])]
 
 
 def test_a_digest_wins_over_the_tag_and_the_tag_over_the_version() -> None:
@@ -84,7 +119,7 @@ def test_one_replica_gets_no_disruption_budget_and_two_do() -> None:
 
 def test_what_needs_other_operators_is_off_by_default() -> None:
     assert not {"ServiceMonitor", "PrometheusRule", "NetworkPolicy"} & kinds(render())
-    assert {"ServiceMonitor", "NetworkPolicy"} <= kinds(render(ALL_ON))
+    assert {"ServiceMonitor", "PrometheusRule", "NetworkPolicy"} <= kinds(render(ALL_ON))
 
 
 def test_selectors_find_the_pods_and_no_version_is_in_them() -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from sophia_operator.cli.app import app
 from sophia_operator.cli.kube import KubeApi
+from sophia_operator.cli.live import _pump
 from sophia_operator.cli.session import CliError, News, Seen, Trouble
 from tests.support.helm import ROOT
 from tests.support.helm import run as run_program
@@ -115,7 +116,7 @@ def test_the_template_of_an_old_release_replaces_the_new_one_whole(cluster: Clus
 def test_a_service_that_changed_meanwhile_is_not_overwritten(cluster: Cluster) -> None:
     cluster.put(service(status=LATCHED))
     api = KubeApi(kubeconfig=str(cluster.kubeconfig), context=None, namespace=NAMESPACE)
-    stale = [
+    stale: list[dict[str, Any]] = [
         {"op": "test", "path": "/metadata/resourceVersion", "value": "1"},
         {"op": "replace", "path": "/spec/replicas", "value": 9},
     ]
@@ -129,7 +130,7 @@ def test_a_watch_tells_what_is_there_and_then_what_changes(cluster: Cluster) -> 
     api = KubeApi(kubeconfig=str(cluster.kubeconfig), context=None, namespace=NAMESPACE)
     heard: queue.SimpleQueue[News] = queue.SimpleQueue()
     for stream in api.watch("hello"):
-        threading.Thread(target=lambda s=stream: [heard.put(n) for n in s], daemon=True).start()
+        threading.Thread(target=_pump, args=(stream, heard), daemon=True).start()
 
     def hear() -> tuple[str, str, Any]:
         news = heard.get(timeout=_PATIENCE_SECONDS)
