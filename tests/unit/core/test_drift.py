@@ -202,6 +202,7 @@ def test_the_stamp_is_the_hash_of_the_rest() -> None:
 def test_quantities_that_mean_the_same(wanted: Any, found: str) -> None:
     assert drift.matches({"resources": {"limits": {"cpu": wanted}}}, {"resources": {"limits": {"cpu": found}}})
     assert drift.matches({"sizeLimit": wanted}, {"sizeLimit": found})
+    assert drift.matches({"divisor": wanted}, {"divisor": found})
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,16 @@ def test_nothing_that_may_serve_is_turned_away_while_it_is_unknown_what_serves(
     assert not [o for o in objects if o["kind"] == "HTTPRoute"]
 
 
+def test_a_service_that_waited_is_pointed_at_the_first_release() -> None:
+    """The Services are there from the first pass on, when there was no release to select."""
+    names_there = ("chat-blue", "chat-green", "chat-blue-check", "chat-green-check")
+    existing = tuple(ChildRef("v1", "Service", name) for name in names_there)
+    objects = replace(cases.load("first-release"), existing=existing).render().objects
+    selected = {key(o): o["spec"]["selector"] for o in objects if o["kind"] == "Service"}
+    at_first = names.pod_selector("chat", "chat-1")
+    assert selected == {("Service", "chat-blue"): at_first, ("Service", "chat-blue-check"): at_first}
+
+
 @given(placement=placements)
 def test_services_and_sizes_follow_the_placement(placement: Placement) -> None:
     case = replace(cases.load("promoted-previous-kept"), placement=placement, existing=())
