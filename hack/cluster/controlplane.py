@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,9 @@ CONTEXT = "sophia-controlplane"
 _SERVICE_CIDR = "10.78.0.0/20"
 _SERVICE_IP = "10.78.0.1"
 _READY_TIMEOUT_SECONDS = 90.0
+_PREFIX = "sophia-controlplane-"
+_MEMORY = Path("/dev/shm")
+_ROOM_BYTES = 2 << 30
 
 
 @contextmanager
@@ -32,7 +36,7 @@ def running(*, controller_manager: bool = False) -> Iterator[Path]:
     when the block ends, and when this process dies. Raises daemons.DaemonError when it does not become ready.
     """
     programs = binaries.ensure([name for name in binaries.CONTROL_PLANE if name != "kubectl"])
-    with tempfile.TemporaryDirectory(prefix="sophia-controlplane-") as folder, ExitStack() as stack:
+    with _folder() as folder, ExitStack() as stack:
         directory = Path(folder)
         endpoints = _endpoints()
         keys = pki.create(
@@ -51,7 +55,7 @@ def running(*, controller_manager: bool = False) -> Iterator[Path]:
             stack.callback(daemon.kill)
             started.append(daemon)
 
-        start(components.etcd(endpoints, _in_memory(stack) or directory / "etcd"))
+        start(components.etcd(endpoints, directory / "etcd"))
         start(components.apiserver(endpoints, keys, service_accounts=controller_manager, kubelet=False))
         daemons.wait_until(
             lambda: daemons.api_ready(endpoints.server, keys, components.ADMIN.name),
@@ -87,13 +91,29 @@ def _access(path: Path, endpoints: components.Endpoints, keys: pki.Authority, id
     return kubeconfig.write(path, context=CONTEXT, server=endpoints.server, authority=keys, identity=identity.name)
 
 
-def _in_memory(stack: ExitStack) -> Path | None:
-    """Return a folder for etcd's data in memory, gone at the end, where the machine has room for it there."""
-    memory = Path("/dev/shm")
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Make the folder for everything, in memory where the machine has room for it; it names the process it is of."""
+    places = [place for place in (_MEMORY, Path(tempfile.gettempdir())) if place.is_dir() and os.access(place, os.W_OK)]
+    for place in places:
+        _sweep(place)
+    room = os.statvfs(places[0])
+    place = places[0] if room.f_bavail * room.f_frsize > _ROOM_BYTES else places[-1]
+    return tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=place)
+
+
+def _sweep(place: Path) -> None:
+    """Remove the folders of processes that were killed and could not do it themselves."""
+    for folder in place.glob(f"{_PREFIX}*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdigit() and folder.stat().st_uid == os.getuid() and not _alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
     try:
-        room = os.statvfs(memory)
-    except OSError:
-        return None
-    if room.f_bavail * room.f_frsize < 2 << 30 or not os.access(memory, os.W_OK):
-        return None
-    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sophia-etcd-", dir=memory)))
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
