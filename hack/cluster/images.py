@@ -48,6 +48,7 @@ def _build(builder: image_builders.Builder, spec: ImageSpec, programs: Path, arc
     if archive.exists():  # another process built it while we waited for the lock
         return
     log = paths.images() / "log" / f"{spec.name}.log"
+    log.parent.mkdir(exist_ok=True)
     with (
         step(f"Image {spec.reference} with {builder.name}", usually=spec.usually) as progress,
         tempfile.TemporaryDirectory(prefix=f"{spec.name}-", dir=paths.images()) as work,

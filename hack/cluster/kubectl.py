@@ -42,9 +42,22 @@ class Kubectl:
         try:
             self.call(*words, timeout=timeout + _CALL_SECONDS)
         except CommandError as error:
-            pods = self.call("get", "pods", "--output=wide", f"--namespace={namespace}")
-            events = self.call("get", "events", "--sort-by=.lastTimestamp", f"--namespace={namespace}")
-            raise CommandError(error.argv, f"{name} is not ready", f"{pods}\n{events}") from error
+            raise CommandError(error.argv, f"{name} is not ready", self._hindrance(name, namespace)) from error
+
+    def _hindrance(self, name: str, namespace: str) -> str:
+        """Return pods, events and last log lines, as far as they can be had."""
+        looks = (
+            ("get", "pods", "--output=wide"),
+            ("get", "events", "--sort-by=.lastTimestamp", "--field-selector=type=Warning"),
+            ("logs", f"deployment/{name}", "--all-containers", "--tail=5", "--prefix"),
+        )
+        found: list[str] = []
+        for look in looks:
+            try:
+                found.append(self.call(*look, f"--namespace={namespace}").strip())
+            except CommandError as error:
+                found.append(str(error))
+        return "\n".join(found)
 
     def exists(self, kind: str, name: str, namespace: str) -> bool:
         """Tell whether the object is there."""

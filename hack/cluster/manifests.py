@@ -24,13 +24,15 @@ class _Template(string.Template):
     delimiter = "@"
 
 
-def render(name: str, values: Mapping[str, str]) -> str:
+def render(name: str, values: Mapping[str, str], identities: Mapping[str, str] | None = None) -> str:
     """Return ``platform/<name>`` with its ``@{NAME}`` replaced; KeyError for a name without a value.
 
-    ``@{CONFIG_HASH}`` is a hash of the rest, so that pods restart when their configuration changes.
+    ``@{CONFIG_HASH}`` is a hash of the rest, so that pods restart when their configuration changes. In it,
+    ``identities`` stand for the values of the same name: an image's tag may stay while its content changes.
     """
     text = (TEMPLATES / name).read_text()
-    config_hash = hashlib.sha256(_Template(text).substitute(values, CONFIG_HASH="").encode()).hexdigest()[:12]
+    identity = _Template(text).substitute({**values, **(identities or {}), "CONFIG_HASH": ""})
+    config_hash = hashlib.sha256(identity.encode()).hexdigest()[:12]
     return _Template(text).substitute(values, CONFIG_HASH=config_hash)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hack.cluster import manifests, versions
 from hack.cluster.console import step
-from hack.cluster.image_specs import all_images
+from hack.cluster.image_specs import ImageSpec, all_images
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.shell import CommandError, run
 
@@ -48,18 +48,18 @@ def install(kubeconfig: Path, binaries: Path, settings: Settings = NODE) -> None
     Raises CommandError when something is refused or does not start, TimeoutError when it starts but does not answer.
     """
     kubectl = Kubectl(binaries, kubeconfig)
-    values = _values(settings)
+    values, identities = _values(settings), _identities(settings, binaries)
     with step("Platform: DNS, gateway, Prometheus", usually="15 s") as progress:
         progress.update("CustomResourceDefinitions")
         if settings.dns_ip is not None:
-            kubectl.apply(manifests.render("coredns.yaml", values))
+            kubectl.apply(manifests.render("coredns.yaml", values, identities))
         kubectl.apply(_foundation())
         _wait_for_crds(kubectl)
         progress.update("certificates")
         _certificates(kubectl)
         progress.update("workloads")
         names = ("contour.yaml", "gateway.yaml", "envoy.yaml", "prometheus.yaml")
-        kubectl.apply(manifests.join([manifests.render(name, values) for name in names]))
+        kubectl.apply(manifests.join([manifests.render(name, values, identities) for name in names]))
         for name, namespace in _deployments(settings):
             progress.update(name)
             kubectl.rollout(name, namespace, _ROLLOUT_SECONDS)
@@ -71,8 +71,18 @@ def install(kubeconfig: Path, binaries: Path, settings: Settings = NODE) -> None
 
 
 def _values(settings: Settings) -> dict[str, str]:
-    images = {f"{spec.name.upper()}_IMAGE": spec.reference for spec in all_images()}
+    images = {_image_variable(spec): spec.reference for spec in all_images()}
     return {**images, "GATEWAY_IP": settings.gateway_ip, "DNS_IP": settings.dns_ip or ""}
+
+
+def _identities(settings: Settings, binaries: Path) -> dict[str, str]:
+    """Return what the images that we run are made from: tags stay the same when that changes."""
+    names = {"contour", "envoy", "prometheus"} | ({"coredns"} if settings.dns_ip is not None else set())
+    return {_image_variable(spec): spec.key(binaries) for spec in all_images() if spec.name in names}
+
+
+def _image_variable(spec: ImageSpec) -> str:
+    return f"{spec.name.upper().replace('-', '_')}_IMAGE"
 
 
 def _deployments(settings: Settings) -> list[tuple[str, str]]:
