@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("env", help='print shell lines for: eval "$(python -m hack.cluster env)"')
     programs = verbs.add_parser("binaries", help="provide the programs: from the cache, downloaded, or built")
     programs.add_argument("name", nargs="*", help="which (default: all that a node and the platform need)")
+    programs.add_argument("--prune", action="store_true", help="remove those of other versions (after `down`)")
     archives = verbs.add_parser("images", help="build the images into archives")
     archives.add_argument("name", nargs="*", help="which (default: all)")
     load = verbs.add_parser("load", help="build images and load them into the running cluster")
@@ -93,6 +94,8 @@ def run(options: argparse.Namespace) -> int:
             print(bringup.environment())
         case "binaries":
             print(binaries.ensure(_known(options.name) or binaries.ALL))
+            if options.prune:
+                console.say(f"Removed {len(binaries.prune())} files and folders of other versions.")
         case "images":
             for archive in images.build_all(options.name or None):
                 print(archive)

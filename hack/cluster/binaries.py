@@ -54,6 +54,21 @@ def missing(names: Sequence[str] = ALL) -> list[str]:
     return [name for name in names if not recipes.store(paths.binaries(), recipes.of(name)).exists()]
 
 
+def prune() -> list[Path]:
+    """Remove the programs of other versions than the pinned ones, and return what was removed.
+
+    A node that runs with them loses them: take it away first.
+    """
+    base = paths.binaries()
+    wanted = {recipes.store(base, recipe) for recipe in recipes.all_recipes().values()} | {view(), base / "store"}
+    old = [path for path in (*base.glob("*"), *base.glob("store/*")) if path not in wanted and path.name[0] != "."]
+    if old:
+        with _only_one(base):
+            for path in old:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return old
+
+
 def obtainable(name: str) -> bool:
     """Tell whether :func:`ensure` can be expected to succeed for ``name``; takes a few seconds at most."""
     recipe = recipes.of(name)

@@ -8,9 +8,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,6 +27,9 @@ _READY_TIMEOUT_SECONDS = 90.0
 _PREFIX = "sophia-controlplane-"
 _MEMORY = Path("/dev/shm")
 _ROOM_BYTES = 2 << 30
+_LOCK = ".lock"
+_LOCKED_WITHIN_SECONDS = 1.0
+"""How long it can take, at most, from making the lock's file to holding it."""
 
 
 @contextmanager
@@ -36,8 +42,7 @@ def running(*, controller_manager: bool = False) -> Iterator[Path]:
     when the block ends, and when this process dies. Raises daemons.DaemonError when it does not become ready.
     """
     programs = binaries.ensure([name for name in binaries.CONTROL_PLANE if name != "kubectl"])
-    with _folder() as folder, ExitStack() as stack:
-        directory = Path(folder)
+    with _folder() as directory, ExitStack() as stack:
         endpoints = _endpoints()
         keys = pki.create(
             directory / "pki",
@@ -91,29 +96,24 @@ def _access(path: Path, endpoints: components.Endpoints, keys: pki.Authority, id
     return kubeconfig.write(path, context=CONTEXT, server=endpoints.server, authority=keys, identity=identity.name)
 
 
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    """Make the folder for everything, in memory where the machine has room for it; it names the process it is of."""
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Make the folder for everything, in memory where the machine has room for it, and remove it at the end."""
     places = [place for place in (_MEMORY, Path(tempfile.gettempdir())) if place.is_dir() and os.access(place, os.W_OK)]
     for place in places:
         _sweep(place)
     room = os.statvfs(places[0])
     place = places[0] if room.f_bavail * room.f_frsize > _ROOM_BYTES else places[-1]
-    return tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-", dir=place)
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=place) as folder, Path(folder, _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield Path(folder)
 
 
 def _sweep(place: Path) -> None:
-    """Remove the folders of processes that were killed and could not do it themselves."""
-    for folder in place.glob(f"{_PREFIX}*"):
-        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner.isdigit() and folder.stat().st_uid == os.getuid() and not _alive(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    """Remove the folders of processes that were killed and could not do it themselves: nobody holds their lock."""
+    for lock in place.glob(f"{_PREFIX}*/{_LOCK}"):
+        # Not ours to read, or just removed by its owner: leave it.
+        with contextlib.suppress(OSError), lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - lock.stat().st_mtime > _LOCKED_WITHIN_SECONDS:
+                shutil.rmtree(lock.parent, ignore_errors=True)

@@ -9,7 +9,8 @@ from hack.cluster import console, paths, shell
 
 RELEASE = "sophia-operator"
 NAMESPACE = "sophia-system"
-_TIMEOUT_SECONDS = 180
+PENDING = f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
+_TIMEOUT_SECONDS = 120
 
 
 def command(helm: Path, kubeconfig: Path, image_key: str) -> list[str]:
@@ -30,6 +31,8 @@ def install(programs: Path, kubeconfig: Path, archives: Sequence[Path]) -> None:
     home = paths.cache() / "helm"
     environment = {f"HELM_{kind}_HOME": str(home / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
     with console.step("Install the operator with Helm", "3-15 s"):
+        # An install that was killed leaves a record that says it is still going on, and Helm would wait for it.
+        _kubectl(programs, kubeconfig, "delete", "secret", f"--selector={PENDING}", "--ignore-not-found")
         words = command(programs / "helm", kubeconfig, keys[0] if keys else "unknown")
         try:
             shell.run(words, timeout=_TIMEOUT_SECONDS + 60, env=environment)

@@ -33,7 +33,7 @@ def up(layout: Layout, archives: Sequence[Path]) -> None:
     layout.check()
     facts = machine.require()
     todo = plan.make(layout, facts, imagestore.folder())
-    if is_up(layout) and layout.ready.read_text() == todo.fingerprint():
+    if is_up(layout) and not _ended(layout) and layout.ready.read_text() == todo.fingerprint():
         load(layout, archives)
         return
     down(layout)
@@ -97,7 +97,7 @@ def problems(layout: Layout) -> list[str]:
     found = [f"{line.split()[0]} ended with code {line.split()[1]}" for line in _ended(layout)]
     if not layout.ready.exists():
         found.append("it did not come up whole")
-    elif not _node_is_ready(layout):
+    elif not _node_is_ready(layout, for_pods=False):
         found.append("Kubernetes does not call it Ready")
     return found
 
@@ -163,8 +163,8 @@ def _wait_until_ready(layout: Layout) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _node_is_ready(layout: Layout) -> bool:
-    """Tell whether the Node is Ready and free of taints: before, the scheduler would put each pod off for 5 s."""
+def _node_is_ready(layout: Layout, *, for_pods: bool = True) -> bool:
+    """Tell whether the Node is Ready and, ``for_pods``, without taints: a pod made earlier is put off for 5 s."""
     answer = daemons.api_get(
         plan.ENDPOINTS.server, pki.Authority(layout.pki), components.ADMIN.name, f"/api/v1/nodes/{NAME}"
     )
@@ -172,7 +172,7 @@ def _node_is_ready(layout: Layout) -> bool:
         return False
     node = json.loads(answer)
     conditions = {each["type"]: each["status"] for each in node["status"].get("conditions", [])}
-    return conditions.get("Ready") == "True" and not node["spec"].get("taints")
+    return conditions.get("Ready") == "True" and not (for_pods and node["spec"].get("taints"))
 
 
 def _has_own_network(pid: int) -> bool:

@@ -97,5 +97,10 @@ def test_it_dies_with_a_process_that_is_killed() -> None:
         holder.wait()
     assert gone(folder)
     assert folder.exists()  # nobody was left to remove it, so the next one does
-    with controlplane.running():
+    os.utime(folder / ".lock", (0, 0))
+    with controlplane.running() as first:
         assert not folder.exists()
+        os.utime(first.parent / ".lock", (0, 0))
+        with controlplane.running() as second:
+            assert first.exists()
+            assert second.exists()

@@ -102,6 +102,20 @@ def test_a_view_that_lost_a_program_is_mended_from_the_store(world: World) -> No
     assert (folder / "runc").samefile(recipes.store(folder.parent, recipes.of("runc")))
 
 
+def test_programs_of_other_versions_are_pruned_and_ours_stay(world: World, tmp_path: Path) -> None:
+    folder = binaries.ensure(["runc"])
+    old = tmp_path / "bin" / "1.30.0-abc"
+    old.mkdir()
+    stored = tmp_path / "bin" / "store" / "runc-1.0.0-abc"
+    stored.write_text("old")
+    (old / "runc").hardlink_to(stored)
+    assert set(binaries.prune()) == {old, stored}
+    assert not old.exists()
+    assert (folder / "runc").exists()
+    assert binaries.missing(["runc"]) == []
+    assert binaries.prune() == []
+
+
 def test_an_unknown_name_is_refused_before_anything_is_made(world: World, tmp_path: Path) -> None:
     with pytest.raises(KeyError, match="no recipe for 'nonsense'"):
         binaries.ensure(["runc", "nonsense"])

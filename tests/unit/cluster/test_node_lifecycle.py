@@ -106,6 +106,15 @@ def test_a_node_that_died_is_replaced(world: World) -> None:
     assert "start" in world.did
 
 
+def test_a_node_of_which_a_component_died_is_replaced(world: World) -> None:
+    lifecycle.up(world.node, [])
+    world.node.ended.write_text("kube-scheduler -9\n")
+    assert "kube-scheduler ended with code -9" in lifecycle.problems(world.node)
+    world.did.clear()
+    lifecycle.up(world.node, [])
+    assert "start" in world.did
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), lifecycle.NodeError("kubelet ended")])
 def test_a_start_that_is_interrupted_or_fails_leaves_nothing(world: World, error: BaseException) -> None:
     world.fail = error
