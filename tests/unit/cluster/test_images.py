@@ -69,6 +69,14 @@ def test_the_context_holds_the_sources_and_the_binaries_only(builder: FakeBuilde
     assert archive.name.startswith("app-")
 
 
+def test_times_of_files_do_not_reach_the_build(repository: Path, tmp_path: Path) -> None:
+    """A layer is cached by the times of its files too."""
+    context = tmp_path / "context"
+    context.mkdir()
+    SPEC.stage(repository / "bin", context)
+    assert len({path.stat().st_mtime for path in context.rglob("*")}) == 1
+
+
 def test_an_image_whose_inputs_did_not_change_is_not_built_again(builder: FakeBuilder, repository: Path) -> None:
     first = images.build_all()
     os.utime(repository / "src" / "a.txt", (1, 1))  # a checkout changes times, not contents

@@ -166,6 +166,27 @@ async def test_a_kept_connection_that_was_closed_is_tried_again_once_and_said_so
     assert connections == 1 + report.repeated
 
 
+async def test_a_request_that_was_answered_in_part_is_not_sent_again() -> None:
+    """On a kept connection too: the server may have acted on it."""
+    requests = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        for length in (0, 100):  # the first answer is whole, the second is cut
+            await reader.readuntil(b"\r\n\r\n")
+            requests += 1
+            writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode())
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handler, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        load = Load(url, rate=100, max_requests=10, fresh_share=0, connections=1, max_in_flight=1)
+        await finished(load)
+    assert (load.report().ok, load.report().lost, requests) == (5, 5, 10)
+
+
 async def test_kept_connections_are_reused() -> None:
     peers: set[object] = set()
 
