@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from math import ceil
 
 from sophia_operator.api.gates import Gate
 from sophia_operator.api.release import GateStatus, ReleaseStatus, Verdict
@@ -55,10 +56,24 @@ def window_seconds(status: ReleaseStatus, gate: Gate, now: datetime) -> int:
     return min(gate.window_seconds, elapsed)
 
 
-def query_of(release: ReleaseView, gate: Gate, subject: Subject, baseline: Subject | None, window: int) -> str:
+def query_of(
+    release: ReleaseView, gate: Gate, subject: Subject, baseline: Subject | None, window: int, *, age: int
+) -> str:
     """The PromQL of one look."""
     compared = baseline if gate.compared_to is not None else None
-    return gate_query(gate, release.spec.snapshot.plan.metrics, subject, compared, window)
+    metrics = release.spec.snapshot.plan.metrics
+    return gate_query(gate, metrics, subject, compared, window, baseline_age_seconds=age)
+
+
+def baseline_age_seconds(status: ReleaseStatus, now: datetime) -> int:
+    """How long ago the stable release last had traffic: 0 while it has some.
+
+    In the stage that takes all of it, there is nothing to compare with but what came before that stage.
+    """
+    stage = status.stage
+    if stage is None or stage.weight_percent < 100:
+        return 0
+    return max(1, ceil((now - stage.started_at).total_seconds()))
 
 
 def look_at_gates(release: ReleaseView, scene: Scene) -> list[GateStatus]:

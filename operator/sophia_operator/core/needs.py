@@ -10,7 +10,7 @@ from sophia_operator.core import names
 from sophia_operator.core.evidence.queries import Subject, share_query
 from sophia_operator.core.evidence.share import probes_needed
 from sophia_operator.core.findings import MetricsRequest, Needs, ProbeRequest, SmokeRequest
-from sophia_operator.core.looks import due, gate_key, query_of, window_seconds
+from sophia_operator.core.looks import baseline_age_seconds, due, gate_key, query_of, window_seconds
 from sophia_operator.core.scene import Scene, scene_of
 from sophia_operator.core.sighting import SHARE_KEY
 from sophia_operator.core.steps.back import weight_before
@@ -96,9 +96,10 @@ def _ask(release: ReleaseView, scene: Scene, windows: dict[str, int]) -> Needs:
     assert release.status.color is not None
     subject, baseline = _subject(release, scene.service, release.status.color), _baseline(scene)
     access = release.spec.snapshot.plan.metrics.prometheus
+    age = baseline_age_seconds(release.status, scene.now)
     return Needs(
         metrics=tuple(
-            MetricsRequest(gate_key(g), query_of(release, g, subject, baseline, windows[g.name]), access)
+            MetricsRequest(gate_key(g), query_of(release, g, subject, baseline, windows[g.name], age=age), access)
             for g in release.spec.snapshot.plan.gates
             if g.name in windows
         )

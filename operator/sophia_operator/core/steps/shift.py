@@ -163,21 +163,25 @@ def _gather(release: ReleaseView, scene: Scene) -> Step:
     )
     verdict = stage_verdict(status.gates, plan.gates)
     judged = replace(release, status=status)
+    ahead = [seconds_since(scene.now, g.next_look_at) for g in status.gates if g.next_look_at is not None]
+    wait = max(0.0, min(ahead)) if ahead else None
     if verdict.kind is StageVerdictKind.FAIL and release.spec.intent is not Intent.PROMOTE:
         if plan.on_failure is OnFailure.ROLLBACK:
             message = f"gate {verdict.gate} failed: {verdict.message}"
             return roll_back(judged, ReleaseState.ROLLED_BACK, Reason.GATE_FAILED, message, scene.now)
-        return _pause(judged, Reason.GATE_FAILED_PAUSE, f"gate {verdict.gate} failed: {verdict.message}", scene.now)
+        message = f"gate {verdict.gate} failed: {verdict.message}"
+        return _pause(judged, Reason.GATE_FAILED_PAUSE, message, scene.now, wait)
     if verdict.kind is StageVerdictKind.EXHAUSTED and release.spec.intent is not Intent.PROMOTE:
-        return _pause(judged, Reason.INCONCLUSIVE_LIMIT, f"gate {verdict.gate}: {verdict.message}", scene.now)
-    ahead = [seconds_since(scene.now, g.next_look_at) for g in status.gates if g.next_look_at is not None]
-    return Step(status, wait=max(0.0, min(ahead)) if ahead else None, held_by=_waiting_for(judged, verdict, scene.now))
+        return _pause(judged, Reason.INCONCLUSIVE_LIMIT, f"gate {verdict.gate}: {verdict.message}", scene.now, wait)
+    return Step(status, wait=wait, held_by=_waiting_for(judged, verdict, scene.now))
 
 
-def _pause(release: ReleaseView, reason: Reason, message: str, now: datetime) -> Step:
-    """The operator itself holds the rollout until a person says how to go on."""
-    if release.status.pause is not None:
-        return Step(release.status, held_by=(Reason(release.status.pause.reason), release.status.pause.message))
+def _pause(release: ReleaseView, reason: Reason, message: str, now: datetime, wait: float | None) -> Step:
+    """The operator itself holds the rollout until a person says how to go on. The gates are looked at all the while:
+    a failure that shows up meanwhile still ends the rollout."""
+    held = release.status.pause
+    if held is not None:
+        return Step(release.status, wait=wait, held_by=(Reason(held.reason), held.message))
     pause = PauseStatus(since=now, reason=reason.value, message=message, generation=release.generation)
     return move(release, ReleaseState.SHIFTING, reason, message, now, pause=pause)
 
