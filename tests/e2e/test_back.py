@@ -17,8 +17,8 @@ def goes_back(world: Loaded, state: str = "RolledBack", **options: Any) -> dict[
     """The second release goes back to the first, and the first serves everything."""
     release = world.service.wait_state(2, state)
     assert world.service.weights() == {"blue": 100, "green": 0}
-    stalled = world.service.condition("Stalled")
-    assert stalled is not None
+    # The service's own status is written after the release's.
+    stalled = world.service.api.until("Stalled", lambda: world.service.condition("Stalled"), seconds=10)
     assert "app-1 keeps serving" in stalled["message"]
     available = world.service.condition("Available")
     assert available is not None

@@ -66,6 +66,13 @@ class HttpRequests:
         except _FAILURES as problem:
             return SmokeResult(False, f"no answer: {_why(problem)}")
         elapsed_ms = (time.perf_counter() - started) * 1000
+        mark = answer.headers.get(COLOR_HEADER)
+        if request.color is not None and mark != request.color.value:
+            # A path without a rule for marked requests is answered by the stable release: that proves nothing.
+            by = f"the colour {mark}" if mark else "no marked rule of the route"
+            return SmokeResult(
+                False, f"answered by {by}, not by {request.color.value}: is the path in traffic.gateway.rules?"
+            )
         if not whole and (test.expect.body_contains is not None or test.expect.json_path is not None):
             return SmokeResult(False, "the body is larger than 1 MiB, so it is not looked at")
         return judge_response(test, answer.status_code, body, elapsed_ms)

@@ -59,6 +59,8 @@ class SmokeRequest:
     host: str | None
     #: Extra headers that mark the request.
     headers: Mapping[str, str]
+    #: The colour that must answer, by the Gateway's mark; None when no mark is expected.
+    color: Color | None = None
 
 
 @dataclass(frozen=True, slots=True)

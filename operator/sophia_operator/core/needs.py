@@ -11,6 +11,8 @@ from sophia_operator.core.evidence.queries import Subject, share_query
 from sophia_operator.core.evidence.share import probes_needed
 from sophia_operator.core.findings import MetricsRequest, Needs, ProbeRequest, SmokeRequest
 from sophia_operator.core.looks import baseline_age_seconds, due, gate_key, query_of, window_seconds
+from sophia_operator.core.marked import headers_of, host_of, shape_of
+from sophia_operator.core.render import route
 from sophia_operator.core.scene import Scene, scene_of
 from sophia_operator.core.sighting import SHARE_KEY
 from sophia_operator.core.steps.back import weight_before
@@ -62,11 +64,10 @@ def _subject(release: ReleaseView, service: ServiceView, color: Color) -> Subjec
 
 
 def traffic_port(release: ReleaseView, service: ServiceView) -> int:
-    """Number of the port that gets the traffic."""
+    """Number of the port of the release that gets the traffic."""
     gateway = service.spec.traffic.gateway
-    ports = release.spec.snapshot.ports
     wanted = gateway.port if gateway is not None else None
-    return next((p.port for p in ports if p.name == wanted), ports[0].port)
+    return route.traffic_port(release.spec.snapshot.ports, wanted, service.spec.ports)
 
 
 def _baseline(scene: Scene) -> Subject | None:
@@ -114,9 +115,9 @@ def _share(
     previous: int,
 ) -> Needs:
     """Ask how the traffic splits: by metrics, and, when they do not settle it, by marked requests."""
-    color, route = release.status.color, scene.observed.route
+    color, seen = release.status.color, scene.observed.route
     assert color is not None
-    if route is None or route.plain or not route.caught_up or route.weights.get(color, 0) != wanted:
+    if seen is None or seen.plain or not seen.caught_up or seen.weights.get(color, 0) != wanted:
         return Needs()
     looked = release.status.weights.looked_at
     if looked is not None and seconds_since(looked, scene.now) < SHARE_INTERVAL_SECONDS:
@@ -143,37 +144,16 @@ def _share(
 def _probe(scene: Scene, wanted: int, previous: int) -> ProbeRequest | None:
     if scene.observed.gateway_url is None:
         return None
-    path, headers = request_shape(scene.service)
+    shape = shape_of(scene.service)
+    if shape is None:
+        return None
     return ProbeRequest(
         base_url=scene.observed.gateway_url,
         host=host_of(scene.service),
-        path=path,
-        headers={**headers, names.PROBE_HEADER: names.PROBE_WEIGHTED},
+        path=shape.path,
+        headers={**shape.headers, names.PROBE_HEADER: names.PROBE_WEIGHTED},
         count=probes_needed(wanted, previous),
     )
-
-
-def host_of(service: ServiceView) -> str | None:
-    """A host name that the route answers to; None when it answers to all."""
-    gateway = service.spec.traffic.gateway
-    if gateway is None or not gateway.hostnames:
-        return None
-    return gateway.hostnames[0].replace("*", "sophia-probe", 1)
-
-
-def request_shape(service: ServiceView) -> tuple[str, dict[str, str]]:
-    """Path and headers of a request that the first rule of the route matches."""
-    gateway = service.spec.traffic.gateway
-    matches = gateway.rules[0].matches if gateway is not None else []
-    if not matches:
-        return "/", {}
-    first = matches[0]
-    path = first.get("path") or {}
-    value = str(path.get("value") or "/") if path.get("type") != "RegularExpression" else "/"
-    headers = {
-        str(h.get("name")): str(h.get("value")) for h in first.get("headers") or [] if h.get("type", "Exact") == "Exact"
-    }
-    return value, headers
 
 
 def _smoke(release: ReleaseView, scene: Scene) -> Needs:
@@ -191,9 +171,8 @@ def _smoke(release: ReleaseView, scene: Scene) -> Needs:
         if by_gateway:
             if scene.observed.gateway_url is None or scene.observed.route is None or not scene.observed.route.caught_up:
                 continue
-            _, headers = request_shape(scene.service)
-            marked = {**headers, names.PROBE_HEADER: names.PROBE_CANDIDATE}
-            out.append(SmokeRequest(test, scene.observed.gateway_url, host_of(scene.service), marked))
+            marked = {**headers_of(scene.service), names.PROBE_HEADER: names.PROBE_CANDIDATE}
+            out.append(SmokeRequest(test, scene.observed.gateway_url, host_of(scene.service), marked, status.color))
             continue
         ports = release.spec.snapshot.ports
         port = next((p.port for p in ports if p.name == test.port), traffic_port(release, scene.service))

@@ -3,7 +3,8 @@
 Given all errors of both releases, and that the new one's error rate is `ratio` times the stable one's, each error is
 the new release's with a probability that only the numbers of requests decide, so its part is binomial (Przyborowski
 and Wilenski, "Homogeneity of results in testing samples from Poisson series", Biometrika 31, 1940). No variance is
-estimated, so it holds for a handful of errors too; where errors are frequent it is on the careful side.
+estimated, so it holds for a handful of errors too; where errors are frequent it is on the careful side. It takes errors
+for independent of each other: counts of errors that come in bursts are to be divided by their dispersion before.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from sophia_operator.api.common import decimal
 from sophia_operator.api.gates import Gate
 from sophia_operator.api.release import GateStatus, Verdict
 from sophia_operator.core.evidence import comparison
-from sophia_operator.core.evidence.queries import BASELINE, CEILING, ERRORS, TOTAL, VALUE
+from sophia_operator.core.evidence.queries import BASELINE, CEILING, DISPERSION, ERRORS, TOTAL, VALUE
 from sophia_operator.core.evidence.wording import exact, text
 from sophia_operator.core.findings import MetricsAnswer, MetricsOutage, QueryRefused
 
@@ -196,7 +196,13 @@ def _compared_errors(gate: Gate, samples: Mapping[str, float], requests: int) ->
     baseline = text(_success_percent(total, errors))
     own_errors, its_errors = min(round(samples[ERRORS]), requests), min(round(errors), compared)
     facts = f"{own_errors} errors in {requests} requests, stable {its_errors} in {compared}"
-    p = comparison.p_value(own_errors, requests, its_errors, compared, float(gate.max_ratio))
+    # Errors that come in bursts are fewer pieces of evidence than errors.
+    size = max(1.0, samples.get(BASELINE + DISPERSION, 1.0))
+    if size >= 2:
+        facts += f", which come about {size:.0f} at a time"
+    p = comparison.p_value(
+        round(own_errors / size), requests, round(its_errors / size), compared, float(gate.max_ratio)
+    )
     if p < comparison.ALPHA:
         message = f"error rate is above {gate.max_ratio} times the stable release's ({facts}; chance {p:.2g})"
         return _Comparison(Verdict.FAIL, message, baseline)

@@ -18,7 +18,7 @@ from sophia_operator.core.evidence.presets import counters
 from sophia_operator.core.evidence.subject import Subject
 
 __all__ = [
-    "BASELINE", "CEILING", "ERRORS", "LABEL", "TOTAL", "VALUE",
+    "BASELINE", "CEILING", "DISPERSION", "ERRORS", "LABEL", "TOTAL", "VALUE",
     "MissingQuery", "QueryError", "Subject", "UnknownPlaceholder", "check_queries", "gate_query", "share_query",
 ]  # fmt: skip
 
@@ -30,6 +30,11 @@ VALUE: Final = "value"
 CEILING: Final = "ceiling"
 #: Put before the name of a sample of the stable release.
 BASELINE: Final = "baseline_"
+#: With a comparison of error rates: variance over mean of the stable release's errors, from window to window. 1 when
+#: each request fails by itself, 10 when errors come ten at a time.
+DISPERSION: Final = "dispersion"
+#: Windows that the dispersion is measured over.
+_DISPERSION_WINDOWS: Final = 10
 
 #: Long enough that one evaluation, aligned to whole seconds, always falls into it.
 _AGED_RANGE: Final = "[2s:1s]"
@@ -56,7 +61,7 @@ def gate_query(
 
     Samples: `total`, `errors` for a success rate; `value` (in ms), `total`, `ceiling` for a latency; `value`, and
     `total` when the gate wants requests, for a query of the user's. With `comparedTo`, each also with `baseline_`
-    before it.
+    before it, and for a success rate `baseline_dispersion`.
 
     `window_seconds` is the gate's own, or, where the stage is younger or the gate's own held too few requests, the
     time since the stage took effect; such a window counts nothing that came before it. `baseline_age_seconds` is how
@@ -68,7 +73,10 @@ def gate_query(
     if gate.compared_to is not None and baseline is not None:
         aged = baseline_age_seconds > 0
         look = _Look(baseline, gate.window_seconds, Start.BEFORE) if aged else _Look(baseline, window_seconds, start)
-        for name, expression in _samples(gate, metrics, look).items():
+        compared = _samples(gate, metrics, look)
+        if gate.success_rate is not None:
+            compared[DISPERSION] = _dispersion(metrics, _Look(baseline, gate.window_seconds, Start.BEFORE))
+        for name, expression in compared.items():
             seen = f"last_over_time({expression}{_AGED_RANGE} offset {baseline_age_seconds}s)" if aged else expression
             parts.append(_labelled(BASELINE + name, seen))
     return _union(parts)
@@ -139,6 +147,14 @@ def _errors(metrics: Metrics, look: _Look) -> str:
         errors = _custom(metrics, "errors_query", look.who, look.window_seconds)
         return f"(sum({errors}) or {_requests(metrics, look)} * 0)"
     return total_or_zero(source.errors(look.who), source.requests(look.who), look.window_seconds, look.start)
+
+
+def _dispersion(metrics: Metrics, look: _Look) -> str:
+    """Of error rates rather than errors, so that a baseline whose traffic changes does not seem dispersed."""
+    requests = _requests(metrics, look)
+    span = f"[{_DISPERSION_WINDOWS * look.window_seconds}s:{look.window_seconds}s]"
+    rates = f"({_errors(metrics, look)} / {requests}){span}"
+    return f"(stdvar_over_time({rates}) / avg_over_time({rates}) * {requests})"
 
 
 def _latency(quantile: str, metrics: Metrics, look: _Look) -> dict[str, str]:
