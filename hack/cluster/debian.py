@@ -39,7 +39,8 @@ def ensure(packages: Sequence[str], why: str) -> None:
     lacking = missing(packages)
     if not lacking:
         return
-    install = ["apt-get", "install", "-y", "--no-install-recommends", *lacking]
+    # Another package manager may be at work: wait for it.
+    install = ["apt-get", "install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120", *lacking]
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise PackagesMissingError(f"Needed {why}: {', '.join(lacking)}. Run as root: {' '.join(install)}")
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
@@ -47,6 +48,7 @@ def ensure(packages: Sequence[str], why: str) -> None:
         try:
             shell.run(install, timeout=_TIMEOUT_SECONDS, env=environment)
         except shell.CommandError:
-            # The package lists of a fresh machine are empty or old.
+            # The package lists of a fresh machine are empty or old, or an earlier run was interrupted in the middle.
+            shell.run(["dpkg", "--configure", "-a"], timeout=_TIMEOUT_SECONDS, env=environment)
             shell.run(["apt-get", "update"], timeout=_TIMEOUT_SECONDS, env=environment)
             shell.run(install, timeout=_TIMEOUT_SECONDS, env=environment)

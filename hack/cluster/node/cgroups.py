@@ -51,7 +51,17 @@ def _create_v2(root: Path) -> None:
         enabled = (folder / "cgroup.subtree_control").read_text().split()
         for controller in _CONTROLLERS:
             if controller in available and controller not in enabled:
-                (folder / "cgroup.subtree_control").write_text(f"+{controller}")
+                _enable(folder, controller)
+
+
+def _enable(folder: Path, controller: str) -> None:
+    try:
+        (folder / "cgroup.subtree_control").write_text(f"+{controller}")
+    except OSError as error:
+        raise OSError(
+            f"The controller {controller!r} cannot be turned on in {folder} ({error.strerror}): in a container, its "
+            "processes must first be moved out of the top control group."
+        ) from error
 
 
 def _removed(group: Path) -> bool:

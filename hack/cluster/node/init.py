@@ -102,7 +102,8 @@ def start_the_rest(todo: plan.Plan, running: dict[str, subprocess.Popen[bytes]])
             os.kill(os.getpid(), signal.SIGTERM)
             return
         time.sleep(_POLL_SECONDS)
-    running.update({name: start(todo, name, argv) for name, argv in todo.then.items()})
+    for name, argv in todo.then.items():
+        running[name] = start(todo, name, argv)
 
 
 def reap(todo: plan.Plan, running: dict[str, subprocess.Popen[bytes]]) -> None:

@@ -119,8 +119,12 @@ class Existing:
         return there
 
     def problems(self) -> list[str] | None:
-        """Tell whether the access was taken and still is to the context that it was taken from."""
-        return [] if paths.kubeconfig().exists() else None
+        """Ask the API server whether it is ready."""
+        if not paths.kubeconfig().exists():
+            return None
+        words = [str(binaries.view() / "kubectl"), f"--kubeconfig={paths.kubeconfig()}", "get", "--raw=/readyz"]
+        answer = shell.run(words, timeout=_TIMEOUT_SECONDS, check=False)
+        return [] if answer.stdout == "ok" else ["its API server does not answer"]
 
     def platform(self) -> platform.Settings:
         """Find an address for the gateway in the cluster's own range; the cluster brings its DNS."""
