@@ -6,6 +6,8 @@ So a window that starts at the last sample before it spans 60 s, and one that st
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from sophia_operator.api.gates import Baseline, Gate, LatencyGate, PromqlGate, SuccessRateGate
@@ -97,6 +99,11 @@ def test_a_restarted_gateway_does_not_make_counts_negative(history: str) -> None
     assert 14 <= found["errors"] <= 26
 
 
+def test_a_restart_is_noticed_though_the_counter_climbed_beyond_where_it_was(history: str) -> None:
+    # 160 requests since the restart, up to 28 in the window before it; the mere difference would be 138.
+    assert 160 <= ask(history, SUCCESS, h.CLIMBED)["total"] <= 188 * 60 / 45
+
+
 def test_a_replaced_gateway_replica_counts_from_zero(history: str) -> None:
     # The old one's last 15 s in the window, and all 32 s of the new one.
     assert ask(history, SUCCESS, h.ROLLED) == {"total": 63, "errors": 16}
@@ -111,6 +118,7 @@ def test_a_history_that_prometheus_did_not_watch_does_not_count(history: str) ->
 
 def test_the_baseline_is_counted_the_same_way(history: str) -> None:
     found = ask(history, COMPARED, h.PLAIN)
+    assert found.pop("baseline_dispersion") < 1
     assert found == {"total": 60, "errors": 6, "baseline_total": 121, "baseline_errors": 1}
 
 
@@ -120,6 +128,16 @@ def test_without_traffic_now_the_baseline_is_that_of_its_last_traffic(history: s
     then = ask(history, COMPARED, h.HUNDRED, age=200)
     assert (then["total"], then["errors"]) == (120, 0)
     assert (then["baseline_total"], then["baseline_errors"]) == (126, 6)
+
+
+def test_the_dispersion_tells_bursts_from_single_errors(history: str) -> None:
+    # 20 errors in every third window of 120 requests, none in the others: mean 6.7, variance 88.9, so 13.3.
+    found = ask(history, COMPARED, h.BURSTS)
+    assert found["baseline_dispersion"] == pytest.approx(13.3, rel=0.25)
+    before = ask(history, COMPARED, h.BURSTS, age=30)
+    assert before["baseline_dispersion"] == pytest.approx(13.3, rel=0.25)
+    # A stable release without errors has no dispersion.
+    assert math.isnan(ask(history, COMPARED, h.FIRST_ERRORS)["baseline_dispersion"])
 
 
 def test_latency_of_contour_is_in_ms(history: str) -> None:

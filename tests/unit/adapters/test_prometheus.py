@@ -74,7 +74,8 @@ def answering(
             seen.append(request)
         if form is not None:
             form.update(await request.post())
-        return web.Response(text=text, status=status, content_type="application/json", headers={"set-cookie": "a=b"})
+        headers = {"set-cookie": "a=b", "location": "/elsewhere"}
+        return web.Response(text=text, status=status, content_type="application/json", headers=headers)
 
     return handler
 
@@ -333,6 +334,31 @@ async def test_files_of_sessions_that_are_not_used_any_more_are_removed(
         await ask(metrics, "https://127.0.0.1:1", secret="prom")
         time.now += 31
     assert len(list(tmp_path.iterdir())) == 2
+
+
+async def test_files_stay_while_a_query_uses_them(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(prometheus, "_SESSIONS", 1)
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.set()
+        await go_on.wait()
+        return web.Response(text=vector())
+
+    secrets = Secrets(**{"shop/old": {"ca.crt": b"old"}, "shop/new": {"ca.crt": b"new"}})
+    metrics = make(secrets=secrets)
+    async with serving(handler) as url:
+        running = asyncio.create_task(ask(metrics, url, secret="old"))
+        await asked.wait()
+        # Held, so that they do not go merely because nobody refers to them.
+        held = list(metrics._sessions.values())
+        await ask(metrics, "http://127.0.0.1:1", secret="new")
+        assert {f.read_bytes() for f in tmp_path.glob("*/ca.crt")} == {b"old", b"new"}
+        go_on.set()
+        assert await running == Samples({})
+    assert {f.read_bytes() for f in tmp_path.glob("*/ca.crt")} == {b"new"}
+    assert held
 
 
 async def test_after_close_there_is_no_answer(make: Any) -> None:

@@ -134,6 +134,18 @@ def test_errors_that_chance_may_explain_hold() -> None:
     assert told(COMPARED, total=1000, errors=1, baseline_total=9000, baseline_errors=0)[0] == "Inconclusive"
 
 
+def test_errors_that_come_in_bursts_are_fewer_pieces_of_evidence() -> None:
+    counts = {"total": 1000.0, "errors": 40.0, "baseline_total": 9000.0, "baseline_errors": 90.0}
+    assert told(COMPARED, **counts, baseline_dispersion=1.5)[0] == "Fail"
+    verdict, message = told(COMPARED, **counts, baseline_dispersion=12)
+    assert verdict == "Inconclusive"
+    assert "stable 90 in 9000, which come about 12 at a time" in message
+    # Less than chance is no more evidence than chance.
+    assert told(COMPARED, total=1000, errors=20, baseline_total=9000, baseline_errors=90, baseline_dispersion=0.01)[
+        0
+    ] == ("Inconclusive")
+
+
 def test_no_errors_at_all_pass_a_comparison() -> None:
     assert told(COMPARED, total=1000, errors=0, baseline_total=9000, baseline_errors=0)[0] == "Pass"
 

@@ -41,7 +41,7 @@ def test_one_query_has_every_sample_of_a_look(metrics: Metrics) -> None:
 
 def test_the_baseline_is_asked_for_only_in_a_comparison() -> None:
     compared = SUCCESS.model_copy(update={"compared_to": Baseline.STABLE, "max_ratio": "2"})
-    both = {"total", "errors", "baseline_total", "baseline_errors"}
+    both = {"total", "errors", "baseline_total", "baseline_errors", "baseline_dispersion"}
     assert names_in(gate_query(compared, BUILT_IN[0], GREEN, BLUE, 60)) == both
     assert names_in(gate_query(compared, BUILT_IN[0], GREEN, None, 60)) == {"total", "errors"}
     assert names_in(gate_query(SUCCESS, BUILT_IN[0], GREEN, BLUE, 60)) == {"total", "errors"}
@@ -63,9 +63,11 @@ def test_an_application_can_have_other_names() -> None:
 
 def test_a_query_fits_into_status_even_with_the_longest_names() -> None:
     who = Subject("n" * 63, "s" * 51, f"{'s' * 51}-123456", Color.GREEN, 65_535)
-    gate = LATENCY.model_copy(update={"compared_to": Baseline.STABLE, "max_ratio": "2"})
-    for metrics in BUILT_IN:
-        assert len(gate_query(gate, metrics, who, who, 86_400, baseline_age_seconds=86_400)) < 16_384
+    for gate in (SUCCESS, LATENCY):
+        compared = gate.model_copy(update={"compared_to": Baseline.STABLE, "max_ratio": "2"})
+        for metrics in BUILT_IN:
+            query = gate_query(compared, metrics, who, who, 86_400, baseline_age_seconds=86_400)
+            assert len(query) < 16_384
 
 
 def test_custom_lacks_what_it_lacks() -> None:
