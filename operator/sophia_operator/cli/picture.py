@@ -84,14 +84,15 @@ def _headline(s: Situation, release: Release, now: datetime) -> RenderableType:
         line.append(f", for {span(now - since)}")
     if release.status.attempt > 1:
         line.append(f", attempt {release.status.attempt}")
-    if release.spec.intent is not Intent.PROCEED:
-        line.append(f"\n  {release.spec.intent.value}: {release.spec.reason or 'no reason given'}", style="yellow")
+    outcome = release.status.outcome
+    why = release.spec.reason or "no reason given"
+    if release.spec.intent is not Intent.PROCEED and (outcome is None or why not in outcome.message):
+        line.append(f"\n  {release.spec.intent.value}: {why}", style="yellow")
     pause = release.status.pause
     if pause is not None:
         line.append(f"\n  paused by the operator: {pause.message}", style="yellow")
     if s.service.spec.paused:
         line.append("\n  held by spec.paused of the ManagedService", style="yellow")
-    outcome = release.status.outcome
     if outcome is not None and outcome.message:
         line.append(f"\n  {outcome.reason}: {outcome.message}", style="red" if state in _BAD_STATES else "")
     return line

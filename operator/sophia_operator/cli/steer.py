@@ -43,6 +43,10 @@ def pause(s: Situation) -> Order:
         raise NothingToDoError(f"{name_of(release)} is paused already: {release.spec.reason or 'no reason given'}")
     if release.status.state is ReleaseState.ROLLING_BACK:
         raise NothingToDoError(f"{name_of(release)} is being rolled back, which cannot be paused")
+    if release.status.state is ReleaseState.PENDING:
+        return Order(name_of(release), Intent.PAUSE, "it does not start")
+    if release.status.state is not ReleaseState.SHIFTING:
+        return Order(name_of(release), Intent.PAUSE, "it holds at its first stage at the latest")
     return Order(name_of(release), Intent.PAUSE, "it keeps the share of the traffic that it has; gates are watched on")
 
 

@@ -13,8 +13,6 @@ from hack.generate import manifests
 from sophia_operator.cli.lint import check_files
 from tests.support.helm import ROOT, run
 
-pytest_plugins = ["tests.support.apiserver"]
-
 SAMPLES: Final = ROOT / "manifests/samples"
 FILES: Final = sorted(SAMPLES.glob("*.yaml"))
 

@@ -14,7 +14,6 @@ from tests.support.helm import NAMESPACE, pick, render, run
 from tests.unit.chart.test_values import ALL_ON
 
 pytestmark = pytest.mark.apiserver
-pytest_plugins = ["tests.support.apiserver"]
 
 #: Kinds of the Prometheus Operator, which is not there.
 FOREIGN = {"ServiceMonitor", "PrometheusRule"}

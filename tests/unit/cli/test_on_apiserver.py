@@ -22,7 +22,6 @@ from tests.support.helm import run as run_program
 from tests.support.objects import LATCHED, ROLLING, rolled_back, service, shifting, stable
 
 pytestmark = pytest.mark.apiserver
-pytest_plugins = ["tests.support.apiserver"]
 
 NAMESPACE: Final = "cli-shop"
 _PATIENCE_SECONDS: Final = 20

@@ -1,0 +1,70 @@
+"""What the documentation says of the command line is so."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import typer
+import yaml
+
+from sophia_operator.cli.app import app
+from tests.support.helm import ROOT
+
+PAGES: Final = sorted((ROOT / "docs").rglob("*.md"))
+REFERENCE: Final = (ROOT / "docs/reference/cli.md").read_text()
+GROUP: Final[Any] = typer.main.get_command(app)
+EXAMPLES: Final = sorted(
+    {
+        found.strip()
+        for page in [*PAGES, ROOT / "README.md"]
+        for found in re.findall(r"^(?:    |\$ )?(?:.*&& )?kubectl sophia ([^\n#`|;&]*)", page.read_text(), re.MULTILINE)
+    }
+)
+
+
+def test_the_reference_names_every_command_and_option() -> None:
+    for name, command in GROUP.commands.items():
+        assert re.search(rf"^\| `{name}\b", REFERENCE, re.MULTILINE), name
+        for option in (o for p in command.params for o in p.opts if o.startswith("-")):
+            assert re.search(rf"(?<![\w-]){option}(?![\w-])", REFERENCE), f"{name} {option}"
+
+
+def test_the_reference_names_nothing_else() -> None:
+    assert set(re.findall(r"^\| `(\w+) ?[\w. \[\]-]*` \|", REFERENCE, re.MULTILINE)) == set(GROUP.commands)
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) > 10
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_examples_in_the_documentation_are_understood(example: str) -> None:
+    words = shlex.split(example)
+    if words == ["--help"]:
+        return
+    name, *arguments = words
+    GROUP.commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    prose = re.sub(r"`[^`\n]*`", "", page.read_text())
+    for target in re.findall(r"\]\(([^)#]+)", prose):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", [*PAGES, *(ROOT / "manifests/samples").glob("*.yaml")], ids=lambda p: p.name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    for path in re.findall(r"`((?:manifests|charts|images|crds|hack)/[\w./-]+)", page.read_text()):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_gitops_examples_are_whole() -> None:
+    for file in (ROOT / "manifests/gitops").glob("*.yaml"):
+        for document in yaml.safe_load_all(file.read_text()):
+            assert {"apiVersion", "kind", "metadata"} <= set(document), file
