@@ -120,8 +120,11 @@ async def test_refusals_have_prometheus_own_words(history: str) -> None:
         answer = await ask(metrics, query)
         assert isinstance(answer, QueryRefused)
         assert "instant vector" in answer.message
-        answer = await ask(metrics, 'label_replace({__name__="envoy_cluster_upstream_rq_xx"}, "sophia", "x", "", "")')
-        assert isinstance(answer, Samples | QueryRefused)
+        answer = await ask(
+            metrics,
+            "envoy_cluster_upstream_rq_xx offset 1000w or vector(1) or label_replace(vector(2), 'a', 'b', '', '')",
+        )
+        assert answer == QueryRefused("the query yields several series for one number: aggregate them, as with sum()")
 
 
 async def test_what_is_not_a_number_is_left_out(history: str) -> None:
