@@ -83,7 +83,7 @@ def service(
     return deepcopy(out)
 
 
-def release(revision: int, state: str, *, spec: Json | None = None, **status: Any) -> Json:
+def release(revision: int, state: str, /, *, spec: Json | None = None, **status: Any) -> Json:
     """A Release of the service, in that state."""
     name = f"{SERVICE}-{revision}"
     return deepcopy(
@@ -108,7 +108,7 @@ def release(revision: int, state: str, *, spec: Json | None = None, **status: An
                 "intent": "Proceed",
                 **(spec or {}),
             },
-            "status": {"observedGeneration": 1, "state": state, "phase": state, **status},
+            "status": {"observedGeneration": 1, "phase": state, **status, "state": status.get("state", state)},
         }
     )
 

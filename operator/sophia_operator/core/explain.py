@@ -13,6 +13,10 @@ from sophia_operator.api.release import GateStatus, Intent, Release, ReleaseStat
 from sophia_operator.core.situation import Situation, name_of, situate, stage_of, time_left
 from sophia_operator.core.words import bound_of, clock, count, span
 
+_TROUBLES: Final = (
+    (ConditionType.METRICS_AVAILABLE, "Metrics are not available"),
+    (ConditionType.DRAIN_SAFE, "Requests may be lost when pods stop"),
+)
 _REASONS: Final = {reason.value: meaning for reason, meaning in REASON_MEANINGS.items()}
 
 
@@ -43,6 +47,11 @@ def _serving(situation: Situation) -> list[str]:
         return ["Nothing serves yet."]
     pods = f"{status.ready_replicas} of {count(status.replicas, 'pod')} ready"
     color = f" as {stable.status.color.value}" if stable.status.color is not None else ""
+    available = find(status.conditions, ConditionType.AVAILABLE)
+    if available is not None and available.status is ConditionStatus.FALSE:
+        return [
+            f"Users are not served: {_sentence(available.message)} {name_of(stable)} is the stable release ({pods})."
+        ]
     return [f"{name_of(stable)} is the stable release and serves{color} ({pods})."]
 
 
@@ -135,6 +144,8 @@ def _gates(release: Release, now: datetime, *, over: bool) -> list[str]:
     gates = [g for g in release.status.gates if not g.dry_run]
     good = [g for g in gates if g.verdict is Verdict.PASS]
     if not gates:
+        if any(not g.dry_run for g in release.spec.snapshot.plan.gates):
+            return ["Its gates were not looked at yet."]
         return ["No gate is set: time alone decides."]
     out = [_gate(g, release, now) for g in gates if g.verdict is not Verdict.PASS]
     if len(good) == len(gates):
@@ -235,14 +246,11 @@ def _troubles(situation: Situation) -> list[str]:
         meaning = _REASONS.get(stalled.reason, "")
         out.append(f"Nothing changes until somebody acts: {_sentence(stalled.message)} {meaning}".strip())
     stages = [own] if situation.rollout is None else [own, situation.rollout.status.conditions]
-    for kind in (ConditionType.METRICS_AVAILABLE, ConditionType.DRAIN_SAFE):
+    for kind, words in _TROUBLES:
         for conditions in stages:
             found = find(conditions, kind)
             if found is not None and found.status is ConditionStatus.FALSE:
-                out.append(_sentence(found.message))
-    available = find(own, ConditionType.AVAILABLE)
-    if available is not None and available.status is ConditionStatus.FALSE and situation.stable is not None:
-        out.append(f"Users are not served: {_sentence(available.message)}")
+                out.append(f"{words}: {_sentence(found.message)}")
     if not out and situation.rollout is None:
         ready = find(own, ConditionType.READY)
         if ready is not None and ready.status is not ConditionStatus.TRUE and ready.message:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.helm import NAMESPACE, pick, render, run
+from tests.support.helm import CHART, NAMESPACE, pick, render, run
 from tests.unit.chart.test_values import ALL_ON
 
 pytestmark = pytest.mark.apiserver
@@ -118,3 +119,31 @@ def may(kubectl: Kubectl, verb: str, resource: str, namespace: str) -> bool:
         },
     }
     return bool(json.loads(kubectl("create", "-o", "json", "-f-", objects=[review]))["status"]["allowed"])
+
+
+def test_helm_installs_upgrades_and_leaves_the_crds(apiserver: Path, tmp_path: Path) -> None:
+    kubectl = Kubectl(apiserver)
+    crds = ["managedservices.sophia.ai", "releases.sophia.ai"]
+    kubectl("delete", "crd", *crds, "--ignore-not-found", "--timeout=30s")
+    shutil.copytree(CHART, tmp_path / "chart")
+    place = [f"--kubeconfig={apiserver}", "--namespace=chart-helm"]
+
+    def helm(*arguments: str) -> None:
+        done = run("helm", *arguments, *place)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    helm("install", "trial", str(tmp_path / "chart"), "--create-namespace")
+    kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", *crds)
+
+    # A newer chart brings a newer CRD: this is what Helm's own crds/ folder would not do.
+    file = tmp_path / "chart/files/crds/releases.sophia.ai.yaml"
+    file.write_text(file.read_text().replace("    - rel\n", "    - rel\n    - rls\n"))
+    helm("upgrade", "trial", str(tmp_path / "chart"))
+    assert "rls" in kubectl("get", "crd", "releases.sophia.ai", "-o", "jsonpath={.spec.names.shortNames}")
+
+    helm("uninstall", "trial")
+    assert kubectl("get", "deployments", "-n", "chart-helm", "-o", "name") == ""
+    assert len(kubectl("get", "crd", *crds, "-o", "name").splitlines()) == 2
+    helm("install", "trial", str(tmp_path / "chart"))
+    helm("uninstall", "trial")
+    kubectl("delete", "crd", *crds, "--timeout=30s")

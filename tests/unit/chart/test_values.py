@@ -81,6 +81,33 @@ def test_the_operator_knows_every_argument(values: dict[str, Any]) -> None:
     command.make_context("run", rest)
 
 
+def test_the_pod_is_as_closed_as_it_can_be() -> None:
+    pod = pick(render(), "Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "fsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    (only,) = pod["containers"]
+    assert only["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["volumes"] == [{"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}]
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+
+
+def test_probes_ask_the_health_port() -> None:
+    only = container()
+    assert {p["name"]: p["containerPort"] for p in only["ports"]} == {"metrics": 8080, "health": 8081}
+    for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+        assert only[probe]["httpGet"] == {"path": path, "port": "health"}
+        assert only[probe]["timeoutSeconds"] > 1
+
+
 def test_alerts_speak_of_metrics_that_exist() -> None:
     telemetry = Telemetry(process=False)
     known = {name for family in telemetry.registry.collect() for name in _series(family.name, family.type)}

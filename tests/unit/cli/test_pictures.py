@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from sophia_operator.api.release import ReleaseState
 from tests.support.objects import (
     LATCHED,
     ROLLING,
@@ -68,6 +69,38 @@ DOUBT: Final = [
     gate("latency-p95", "Fail", value="312.5", baseline="171", requests=900, failures=1, message="312.5 ms"),
 ]
 
+NO_GATEWAY: Final = "Gateway edge/sophia does not exist; hello-2 keeps serving"
+BLOCKED: Final = status_of(
+    condition("Ready", "False", "GatewayNotFound", NO_GATEWAY),
+    condition("Stalled", "True", "GatewayNotFound", NO_GATEWAY),
+    stable=SETTLED["stable"],
+    rollout={"name": "hello-3", "revision": 3, "phase": "Pending"},
+)
+STARVED: Final = status_of(
+    condition("Ready", "False", "NotReady", "0 of 2 pods of hello-2 are ready"),
+    condition("Reconciling", "True", "NotReady", "0 of 2 pods of hello-2 are ready"),
+    condition("Available", "False", "StableNotReady", "hello-2 has no ready pods"),
+    condition("DrainSafe", "False", "GraceTooShort", "the grace period of 5 s is shorter than drainSeconds"),
+    readyReplicas=0,
+)
+PULLING: Final = release(
+    3,
+    "Provisioning",
+    color="green",
+    stateSince=ago(90),
+    startedAt=ago(90),
+    conditions=[condition("Ready", "False", "ImagePullFailed", "0 of 2 pods are ready: cannot pull localhost/hello:3")],
+)
+RETURNING: Final[dict[str, Any]] = {
+    "phase": "RollingBack",
+    "state": "RollingBack",
+    "outcome": {"state": "RolledBack", "reason": "Aborted", "message": "asked to abort: p99 doubled"},
+    "conditions": [condition("Ready", "False", "RollingBack", "metrics: 4 of 180 requests at green, 0 % wanted")],
+}
+UNGATED: Final = shifting(gates=[])
+UNGATED["spec"]["snapshot"]["plan"]["gates"] = []
+TRIAL: Final = [gate("success-rate", "Pass", value="100", requests=900), gate("queue", "Fail", value="7", dryRun=True)]
+
 SCENES: Final[dict[str, list[dict[str, Any]]]] = {
     "unseen": [service()],
     "first": [service(status=FIRST), SMOKE],
@@ -104,6 +137,13 @@ SCENES: Final[dict[str, list[dict[str, Any]]]] = {
         shifting(spec={"intent": "Pause", "reason": "lunch [bob, 2026-03-02T03:00:00Z]"}, phase="Paused 25%"),
     ],
     "held-by-service": [service(spec={"paused": True}, status=ROLLING), stable(), shifting()],
+    "blocked": [service(status=BLOCKED), stable(), release(3, "Pending")],
+    "starved": [service(status=STARVED), stable()],
+    "pulling": [service(status=ROLLING), stable(), PULLING],
+    "rolling-back": [service(status=ROLLING), stable(), shifting(**RETURNING)],
+    "dry-run": [service(status=ROLLING), stable(), shifting(gates=TRIAL)],
+    "unlooked": [service(status=ROLLING), stable(), shifting(gates=[])],
+    "without-gates": [service(status=ROLLING), stable(), UNGATED],
     "rolled-back": [service(status=LATCHED), stable(), rolled_back()],
     "retried": [
         service(status=ROLLING),
@@ -129,6 +169,21 @@ def test_status_and_explanation(run: Run, name: str) -> None:
     assert status.code == words.code
     text = "".join(f"* {line}\n" for line in words.out.splitlines())
     compare(name, f"exit code {status.code}\n\n{status.out}\n{text}")
+
+
+STATES: Final = [state.value for state in ReleaseState]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_status_that_says_next_to_nothing_is_still_explained(run: Run, state: str) -> None:
+    """An operator that was killed between two writes, or a newer one, may leave any part of a status out."""
+    for bare in (release(3, state), shifting(state=state), rolled_back(state=state)):
+        sparse: list[dict[str, Any] | None] = [None, {}, {"conditions": []}, ROLLING]
+        for status in sparse:
+            objects = [service(status=status), bare]
+            assert run("explain", "hello", objects=objects).out.strip()
+            assert run("status", "hello", objects=objects).out.strip()
+            assert run("history", "hello", objects=objects).code == 0
 
 
 def test_every_picture_is_of_a_scene() -> None:
