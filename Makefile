@@ -25,6 +25,7 @@ setup: $(if $(findstring .tools,$(UV)),.tools/uv/bin/uv) ## Install uv (when mis
 .PHONY: generate
 generate: setup ## Write everything that is generated: CRDs, manifests, reference docs
 	$(RUN) python -m hack.generate
+	$(RUN) python -m hack.generate.manifests
 
 .PHONY: verify
 verify: setup ## Fail when something generated is out of date
