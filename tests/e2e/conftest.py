@@ -65,6 +65,8 @@ class Loaded:
 
     service: Service
     load: Load
+    #: A release that crashes under traffic loses what it was given, at any gateway: that is its price, told apart.
+    loses_by_crash: bool = False
 
     def report(self) -> Report:
         """Stop the load and return its books; nothing may be lost."""
@@ -80,7 +82,7 @@ def loaded(
     cluster: Api, gateway: str, namespace: str, request: pytest.FixtureRequest
 ) -> Iterator[Callable[..., Loaded]]:
     """Make a service, wait until it serves, and put load on it. Options as of `hack.rig.services.service`."""
-    started: list[Load] = []
+    started: list[Loaded] = []
 
     def make(rate: float = 60.0, version: str = "1", **options: Any) -> Loaded:
         service = Service(cluster, "app", namespace)
@@ -95,27 +97,27 @@ def loaded(
             cluster.until("the first answers", lambda: probe.report().ok > 3, seconds=30)
         load = Load(f"http://{gateway}/", service.host, rate=rate, log=log)
         load.start()
-        started.append(load)
-        return Loaded(service, load)
+        world = Loaded(service, load)
+        started.append(world)
+        return world
 
     yield make
-    for load in started:
-        load.stop()
-    if started:
-        report = Report.of([record for load in started for record in load.records])
-        request.node.user_properties.append(("sent", report.sent))
-        request.node.user_properties.append(("lost", report.lost))
-        request.node.user_properties.append(("app_errors", report.app_errors))
+    for world in started:
+        world.load.stop()
+        report = world.load.report()
+        lost = "lost_by_crash" if world.loses_by_crash else "lost"
+        request.node.user_properties += [("sent", report.sent), (lost, report.lost), ("app_errors", report.app_errors)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Add the books of all tests up."""
-    sums = {"sent": 0, "lost": 0, "app_errors": 0}
+    sums = {"sent": 0, "lost": 0, "lost_by_crash": 0, "app_errors": 0}
     found = [r for reports in terminalreporter.stats.values() for r in reports if getattr(r, "when", "") == "teardown"]
     for key, value in (pair for report in found for pair in report.user_properties):
         if key in sums:
             sums[key] += int(value)
     if sums["sent"]:
         terminalreporter.write_line(
-            f"load: {sums['sent']} requests sent, {sums['lost']} lost, {sums['app_errors']} errors made on purpose"
+            f"load: {sums['sent']} requests sent, {sums['lost']} lost; made on purpose: {sums['app_errors']} errors, "
+            f"{sums['lost_by_crash']} lost by a release that crashed under traffic"
         )

@@ -76,9 +76,14 @@ def test_crash_loop_never_gets_traffic(loaded: Make) -> None:
 
 def test_crash_in_mid_stage_goes_back(loaded: Make) -> None:
     world = loaded(rate=40.0)
+    world.loses_by_crash = True
     world.service.apply(env={"DEMO_VERSION": "2", "DEMO_CRASH_AFTER_SECONDS": "20"})
     world.service.wait_state(2, "RolledBack", "Failed", seconds=180)
     assert world.service.weights() == {"blue": 100, "green": 0}
+    world.load.stop()
+    report = world.load.report()
+    # Until the endpoints are gone, and the weight with them, green's share meets closed doors; no longer.
+    assert report.lost <= 0.1 * report.sent, report.lost_reasons
 
 
 def test_unready_release_never_gets_traffic(loaded: Make) -> None:

@@ -160,6 +160,7 @@ class GateStatus(ApiModel):
     )
     baseline: str | None = Field(None, max_length=64, description="The stable release's value, for a comparison.")
     requests: int | None = Field(None, ge=0, description="How many requests the verdict rests on.")
+    window_seconds: int | None = Field(None, ge=1, description="How far back the last look reached, in seconds.")
     message: Message = Field("", description="Why, in words.")
     query: str | None = Field(None, max_length=16_384, description="The query that was sent to Prometheus.")
     failures: int = Field(0, ge=0, description="Failed looks in this stage.")

@@ -45,14 +45,16 @@ def due(status: ReleaseStatus, gate: Gate, now: datetime) -> bool:
 def window_seconds(status: ReleaseStatus, gate: Gate, now: datetime) -> int:
     """How far back a look reaches: the gate's window, never before the stage took effect.
 
-    When the window held too few requests, the next look takes all that came since the stage took effect.
+    When, going by the last look, the window holds too few requests, the look takes all since the stage took effect.
     """
     assert status.stage is not None
     assert status.stage.effective_at is not None
     elapsed = max(MIN_WINDOW_SECONDS, int((now - status.stage.effective_at).total_seconds()))
     before = next((g for g in status.gates if g.name == gate.name), None)
-    if before is not None and before.requests is not None and before.requests < gate.min_requests:
-        return elapsed
+    if before is not None and before.requests is not None and before.window_seconds:
+        expected = before.requests * gate.window_seconds / before.window_seconds
+        if expected < gate.min_requests:
+            return elapsed
     return min(gate.window_seconds, elapsed)
 
 
@@ -89,14 +91,13 @@ def look_at_gates(release: ReleaseView, scene: Scene) -> list[GateStatus]:
                 out.append(before)
             continue
         query = scene.observed.findings.queries.get(gate_key(gate), "")
-        out.append(
-            judge(
-                gate,
-                answer,
-                before,
-                query=query,
-                now=scene.now,
-                next_look_at=scene.now + timedelta(seconds=plan.look_interval_seconds),
-            )
+        judged = judge(
+            gate,
+            answer,
+            before,
+            query=query,
+            now=scene.now,
+            next_look_at=scene.now + timedelta(seconds=plan.look_interval_seconds),
         )
+        out.append(judged.model_copy(update={"window_seconds": window_seconds(release.status, gate, scene.now)}))
     return out

@@ -28,6 +28,12 @@ class Terms:
     renew_seconds: float = 3.0
     retry_seconds: float = 2.0
 
+    @classmethod
+    def of(cls, duration_seconds: float) -> Terms:
+        """Terms in the same proportions as the default ones."""
+        share = duration_seconds / cls.duration_seconds
+        return cls(duration_seconds, 10.0 * share, 3.0 * share, 2.0 * share)
+
 
 class Lease:
     """One candidate for a Lease. Times of other candidates are never compared with our clock, only watched."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from sophia_operator.api.conditions import ConditionType, find, is_true
 from sophia_operator.api.release import Color, Intent
+from sophia_operator.core.findings import MetricsAnswer, MetricsRequest, Samples
 from tests.support.sim import settled, sim
 
 
@@ -196,3 +199,36 @@ def test_plain_service_switches_at_once() -> None:
         seen.add(world.weight_of("app-2"))
     assert world.state("app-2") == "Promoted"
     assert seen == {0, 100}
+
+
+def test_gate_of_a_quiet_service_passes_on_all_that_came_since_the_stage_took_effect() -> None:
+    """Two requests a second fill no window of ten seconds with thirty requests; the stage as a whole does."""
+    plan = {
+        "stages": [{"weightPercent": 25, "observeSeconds": 60}, {"weightPercent": 100, "observeSeconds": 5}],
+        "gates": [
+            {
+                "name": "e",
+                "successRate": {"minPercent": "99"},
+                "windowSeconds": 10,
+                "minRequests": 30,
+                "inconclusiveLimit": 4,
+            }
+        ],
+    }
+    world = settled(rollout=plan)
+
+    def quiet(request: MetricsRequest) -> MetricsAnswer:
+        seconds = int(re.findall(r"\[(\d+)s", request.query)[0])
+        return Samples({"total": 2.0 * seconds, "errors": 0.0})
+
+    world.metrics = quiet
+    world.change(image="app:2", rollout=plan)
+    verdicts = []
+    while world.state_or("app-2") != "Promoted" and len(world.decisions) < 400:
+        world.run(1)
+        if "app-2" in world.releases and world.releases["app-2"].status.gates:
+            verdicts.append(world.releases["app-2"].status.gates[0].verdict.value)
+    assert world.state("app-2") == "Promoted"
+    first_pass = verdicts.index("Pass")
+    stage_two = verdicts.index("Inconclusive", first_pass) if "Inconclusive" in verdicts[first_pass:] else len(verdicts)
+    assert stage_two - first_pass > 30, "once there was enough it stayed so"
