@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sophia_operator.api.conditions import Reason
+from sophia_operator.api.conditions import Condition, Reason
 from sophia_operator.api.managed_service import ManagedServiceSpec, ManagedServiceStatus
 from sophia_operator.api.release import Color, ConfigKind, ReleaseSpec, ReleaseStatus
+from sophia_operator.api.rollout_plan import RolloutPlan
 from sophia_operator.core.hashing import release_hash
 from sophia_operator.core.names import LABEL_RELEASE, color_service
 from sophia_operator.core.views import (
@@ -57,9 +58,10 @@ def service_view(obj: Object) -> ServiceView:
 def service_status(obj: Object) -> ManagedServiceStatus:
     """The status, or an empty one when there is none or it cannot be read: it can be rebuilt."""
     try:
-        return ManagedServiceStatus.model_validate(obj.get("status") or {})
+        status = ManagedServiceStatus.model_validate(obj.get("status") or {})
     except ValidationError:
         return ManagedServiceStatus()
+    return status.model_copy(update={"conditions": _by_type(status.conditions)})
 
 
 def release_view(obj: Object) -> ReleaseView:
@@ -69,7 +71,7 @@ def release_view(obj: Object) -> ReleaseView:
     status, lost = ReleaseStatus(), True
     if (obj.get("status") or {}).get("state"):
         with suppress(ValidationError):
-            status, lost = ReleaseStatus.model_validate(obj["status"]), False
+            status, lost = _in_order(ReleaseStatus.model_validate(obj["status"]), spec.snapshot.plan), False
     return ReleaseView(
         name=meta["name"],
         uid=meta["uid"],
@@ -81,6 +83,24 @@ def release_view(obj: Object) -> ReleaseView:
         status_lost=lost,
         snapshot_intact=_hash_of(spec) == spec.hash,
     )
+
+
+def _in_order(status: ReleaseStatus, plan: RolloutPlan) -> ReleaseStatus:
+    """The API server merges lists that are told apart by keys in an order of its own. Decisions have one order only,
+    so that what is the same compares as the same."""
+    gates = {gate.name: i for i, gate in enumerate(plan.gates)}
+    tests = {test.name: i for i, test in enumerate(plan.smoke_tests)}
+    return status.model_copy(
+        update={
+            "conditions": _by_type(status.conditions),
+            "gates": sorted(status.gates, key=lambda g: gates.get(g.name, len(gates))),
+            "smoke_tests": sorted(status.smoke_tests, key=lambda t: tests.get(t.name, len(tests))),
+        }
+    )
+
+
+def _by_type(conditions: Iterable[Condition]) -> list[Condition]:
+    return sorted(conditions, key=lambda c: c.type)
 
 
 def _hash_of(spec: ReleaseSpec) -> str:
@@ -95,11 +115,14 @@ def observe(store: ObjectStore, service: ServiceView, known_blockers: Iterable[B
     releases = _releases(store, service, blockers)
     config = _config(store, service)
     depends = {(c.kind.value, service.namespace, c.name) for c in config}
-    colors = {r.name: r.status.color for r in releases}
+    endpoints = _endpoints(store, service)
+    # Where a release is placed is known even when its status was lost.
+    placed = {seen.release: color for color, seen in endpoints.items() if seen.release is not None}
+    colors = {r.name: r.status.color or placed.get(r.name) for r in releases}
     observed = Observed(
         releases=tuple(releases),
         deployments=_deployments(store, service, releases),
-        endpoints=_endpoints(store, service),
+        endpoints=endpoints,
         config=config,
     )
     route, url = _route(store, service, colors, blockers, depends)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from sophia_operator.adapters import kubernetes_access
+from sophia_operator.adapters.kubernetes import KubernetesCluster
+from sophia_operator.api.schema.kinds import KINDS
+from tests.api.kube import Api
+from tests.support.apiserver import apiserver as apiserver  # noqa: PLC0414 - a fixture, handed on by its name
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Server(Api):
+    """The API server as another writer sees it."""
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Create an object."""
+        return self._send("POST", path, body)
+
+    def patch(self, path: str, change: dict[str, Any]) -> dict[str, Any]:
+        """Merge a change into an object."""
+        return self._send("PATCH", path, change, headers={"Content-Type": "application/merge-patch+json"})
+
+
+@pytest.fixture(scope="session")
+def api(apiserver: Path) -> Iterator[Server]:
+    """The API server with our CRDs, as its administrator sees it."""
+    connection = Server(apiserver)
+    for kind in KINDS:
+        connection.apply_crd(yaml.safe_load((ROOT / "crds" / f"{kind.crd_name}.yaml").read_text()))
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def namespace(api: Server) -> str:
+    """A namespace of the test's own."""
+    name = f"loop-{uuid4().hex[:12]}"
+    api.create_namespace(name)
+    return name
+
+
+@pytest.fixture
+def requests() -> list[tuple[str, str, str]]:
+    """(verb, kind, code) of every request."""
+    return []
+
+
+@pytest.fixture
+async def cluster(apiserver: Path, requests: list[tuple[str, str, str]]) -> AsyncIterator[KubernetesCluster]:
+    """The adapter, speaking to the real API server."""
+    access = await kubernetes_access.load(apiserver)
+    made = KubernetesCluster(access.client(), observer=lambda *r: requests.append(r))
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def config_map(namespace: str) -> dict[str, Any]:
+    """A ConfigMap to be applied."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "settings", "namespace": namespace},
+        "data": {"a": "1", "b": "2"},
+    }
