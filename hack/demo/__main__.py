@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -115,7 +114,7 @@ def _tell(console: Console, service: Service, load: Load) -> bool:
         "rolledBack": rolled_back,
         "faultToAllStableSeconds": None if fault_seconds is None else round(fault_seconds, 2),
         "errorsOnPurpose": report.app_errors,
-        "stages": [asdict(s) for s in stages],
+        "stages": [s.to_json() for s in stages],
     }
     OUT.write_text(json.dumps(result, indent=2) + "\n")
     return promoted and rolled_back and report.lost == 0

@@ -19,6 +19,15 @@ class StageFigures:
     requests: int
     share_percent: float
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "release": self.release,
+            "weightPercent": self.weight_percent,
+            "requests": self.requests,
+            "sharePercent": self.share_percent,
+        }
+
 
 def seconds_of(timestamp: str) -> float:
     """Epoch seconds of an RFC 3339 time."""

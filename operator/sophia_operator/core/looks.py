@@ -48,8 +48,8 @@ def window_seconds(status: ReleaseStatus, gate: Gate, now: datetime) -> int:
     When, going by the last look, the window holds too few requests, the look takes all since the stage took effect.
     """
     assert status.stage is not None
-    assert status.stage.effective_at is not None
-    elapsed = max(MIN_WINDOW_SECONDS, int((now - status.stage.effective_at).total_seconds()))
+    began = status.stage.effective_at or status.stage.started_at
+    elapsed = max(MIN_WINDOW_SECONDS, int((now - began).total_seconds()))
     before = next((g for g in status.gates if g.name == gate.name), None)
     if before is not None and before.requests is not None and before.window_seconds:
         expected = before.requests * gate.window_seconds / before.window_seconds

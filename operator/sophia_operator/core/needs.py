@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from sophia_operator.api.release import Color, ReleaseState
@@ -43,13 +44,9 @@ def needs(service: ServiceView, observed: Observed, now: datetime) -> Needs:
             stage = release.status.stage
             if stage.effective_at is not None:
                 return _gates(release, scene)
-            return _share(
-                release,
-                scene,
-                stage.started_at,
-                stage.weight_percent,
-                stage.previous_weight_percent,
-            )
+            share = _share(release, scene, stage.started_at, stage.weight_percent, stage.previous_weight_percent)
+            # Users meet the release before its weight is certain: what is bad then is bad already.
+            return replace(share, metrics=(*share.metrics, *_gates(release, scene).metrics))
         case ReleaseState.ROLLING_BACK if release.status.state_since is not None:
             return _share(release, scene, release.status.state_since, 0, weight_before(release))
         case _:

@@ -344,3 +344,27 @@ def test_every_status_lost_makes_the_older_of_two_the_stable_one() -> None:
     assert world.weight_of("app-1") == 100
     world.run(200)
     assert world.stable == "app-2"
+
+
+def test_gate_that_fails_while_the_weight_is_not_yet_certain_ends_the_rollout() -> None:
+    world = settled()
+    world.traffic_flows = False
+    world.metrics = failing
+    world.change(image="app:2")
+    world.run(9)
+    reasons = [t.reason for t in world.releases["app-2"].status.transitions]
+    assert "GateFailed" in reasons
+    assert "WeightObserved" not in reasons
+    assert world.weight_of("app-1") == 100
+
+
+def test_looks_before_the_weight_is_certain_never_pass_a_stage() -> None:
+    world = settled()
+    world.traffic_flows = False
+    world.change(image="app:2")
+    world.run(9)
+    assert world.releases["app-2"].status.gates[0].verdict.value == "Pass"
+    while world.releases["app-2"].status.stage.effective_at is None:  # type: ignore[union-attr]
+        world.run(1)
+        assert len(world.decisions) < 100
+    assert world.releases["app-2"].status.gates[0].looks == 0, "the stage took effect: its evidence begins anew"

@@ -118,8 +118,12 @@ def _stable_is_ready(scene: Scene) -> bool:
 
 
 def _await_effect(release: ReleaseView, stage: StageStatus, scene: Scene) -> Step:
-    """The clock of a stage starts when its weight is observed in the traffic."""
-    plan, status = release.spec.snapshot.plan, release.status
+    """The clock of a stage starts when its weight is observed in the traffic; a failure counts from the first look."""
+    judged, verdict = _look(release, scene)
+    failed = _failed(judged, verdict, scene.now)
+    if failed is not None:
+        return failed
+    plan, status = release.spec.snapshot.plan, judged.status
     assert status.color is not None
     seen = sighting.look(status.color, stage.weight_percent, stage.previous_weight_percent, scene, status.weights)
     status = status.model_copy(update={"weights": seen.weights})
@@ -149,31 +153,45 @@ def _effective(release: ReleaseView, stage: StageStatus, message: str, now: date
     )
 
 
-def _gather(release: ReleaseView, scene: Scene) -> Step:
-    """Fold the answers that came in into the gates; fail at once where they say so."""
-    plan = release.spec.snapshot.plan
+def _look(release: ReleaseView, scene: Scene) -> tuple[ReleaseView, StageVerdict]:
+    """The release with the answers that came in folded into its gates, and what they say together."""
     assert release.status.color is not None
+    written = scene.observed.written_weight(release.status.color)
     status = release.status.model_copy(
         update={
             "gates": look_at_gates(release, scene),
-            "weights": release.status.weights.model_copy(
-                update={"written_percent": scene.observed.written_weight(release.status.color)}
-            ),
+            "weights": release.status.weights.model_copy(update={"written_percent": written}),
         }
     )
-    verdict = stage_verdict(status.gates, plan.gates)
-    judged = replace(release, status=status)
-    ahead = [seconds_since(scene.now, g.next_look_at) for g in status.gates if g.next_look_at is not None]
-    wait = max(0.0, min(ahead)) if ahead else None
-    if verdict.kind is StageVerdictKind.FAIL and release.spec.intent is not Intent.PROMOTE:
-        if plan.on_failure is OnFailure.ROLLBACK:
-            message = f"gate {verdict.gate} failed: {verdict.message}"
-            return roll_back(judged, ReleaseState.ROLLED_BACK, Reason.GATE_FAILED, message, scene.now)
-        message = f"gate {verdict.gate} failed: {verdict.message}"
-        return _pause(judged, Reason.GATE_FAILED_PAUSE, message, scene.now, wait)
+    return replace(release, status=status), stage_verdict(status.gates, release.spec.snapshot.plan.gates)
+
+
+def _failed(release: ReleaseView, verdict: StageVerdict, now: datetime) -> Step | None:
+    """The way back, or the hold, that a failed gate means; None when none failed."""
+    if verdict.kind is not StageVerdictKind.FAIL or release.spec.intent is Intent.PROMOTE:
+        return None
+    message = f"gate {verdict.gate} failed: {verdict.message}"
+    if release.spec.snapshot.plan.on_failure is OnFailure.ROLLBACK:
+        return roll_back(release, ReleaseState.ROLLED_BACK, Reason.GATE_FAILED, message, now)
+    return _pause(release, Reason.GATE_FAILED_PAUSE, message, now, _next_look(release, now))
+
+
+def _next_look(release: ReleaseView, now: datetime) -> float | None:
+    """Seconds until the next look at a gate."""
+    ahead = [seconds_since(now, g.next_look_at) for g in release.status.gates if g.next_look_at is not None]
+    return max(0.0, min(ahead)) if ahead else None
+
+
+def _gather(release: ReleaseView, scene: Scene) -> Step:
+    """Weigh the evidence of a stage that has taken effect."""
+    judged, verdict = _look(release, scene)
+    failed = _failed(judged, verdict, scene.now)
+    if failed is not None:
+        return failed
+    wait = _next_look(judged, scene.now)
     if verdict.kind is StageVerdictKind.EXHAUSTED and release.spec.intent is not Intent.PROMOTE:
         return _pause(judged, Reason.INCONCLUSIVE_LIMIT, f"gate {verdict.gate}: {verdict.message}", scene.now, wait)
-    return Step(status, wait=wait, held_by=_waiting_for(judged, verdict, scene.now))
+    return Step(judged.status, wait=wait, held_by=_waiting_for(judged, verdict, scene.now))
 
 
 def _pause(release: ReleaseView, reason: Reason, message: str, now: datetime, wait: float | None) -> Step:
