@@ -26,7 +26,7 @@ from sophia_operator.adapters.prometheus import PrometheusMetrics
 from sophia_operator.api.metrics import PrometheusAccess
 from sophia_operator.ports import Cluster, ObjectRef
 from sophia_operator.runtime.audit import Audit
-from sophia_operator.runtime.leader import FencedCluster, Lease
+from sophia_operator.runtime.leader import FencedCluster, Lease, Terms
 from sophia_operator.runtime.logging import configure
 from sophia_operator.runtime.server import Health, Server
 from sophia_operator.runtime.store import ObjectStore
@@ -46,6 +46,7 @@ class Options:
     namespaces: tuple[str, ...]
     #: Namespace and name of the Lease; None: do not elect.
     lease: tuple[str, str] | None
+    lease_seconds: int
     identity: str
     metrics_port: int
     health_port: int
@@ -92,7 +93,8 @@ class Operator:
             guarded: Cluster = cluster
             if options.lease is not None:
                 namespace, name = options.lease
-                lease = Lease(cluster, clock, namespace=namespace, name=name, identity=options.identity)
+                terms = Terms.of(options.lease_seconds)
+                lease = Lease(cluster, clock, namespace=namespace, name=name, identity=options.identity, terms=terms)
                 if not await self._acquire(lease):
                     return 0
                 stack.push_async_callback(lease.release)
@@ -134,7 +136,7 @@ class Operator:
                 settings=handlers.settings.settings(),
                 standalone=True,
                 # Else the framework asks for the user's name, and a container's user has none.
-                identity=cast(Any, self._options.identity),
+                identity=cast("Any", self._options.identity),
                 clusterwide=not self._options.namespaces,
                 namespaces=self._options.namespaces,
             ),
@@ -208,6 +210,10 @@ def run(
         str, typer.Option(envvar=["SOPHIA_LEASE_NAMESPACE", "POD_NAMESPACE"], help="Namespace of the Lease.")
     ] = "sophia-system",
     lease_name: Annotated[str, typer.Option(envvar="SOPHIA_LEASE_NAME", help="Name of the Lease.")] = "sophia-operator",
+    lease_seconds: Annotated[
+        int,
+        typer.Option(envvar="SOPHIA_LEASE_SECONDS", min=3, max=600, help="A standby takes over after so long."),
+    ] = 15,
     identity: Annotated[
         str | None,
         typer.Option(
@@ -242,6 +248,7 @@ def run(
     options = Options(
         namespaces=tuple(namespace or ()),
         lease=(lease_namespace, lease_name) if leader_elect else None,
+        lease_seconds=lease_seconds,
         identity=identity or f"{socket.gethostname()}-{uuid4().hex[:8]}",
         metrics_port=metrics_port,
         health_port=health_port,

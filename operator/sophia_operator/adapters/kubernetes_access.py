@@ -73,6 +73,4 @@ async def load(kubeconfig: Path | None = None, context: str | None = None) -> Ac
             )
     except (config.ConfigException, OSError) as error:
         raise AccessError(str(error)) from error
-    # Retries are the loop's, which knows what they are for.
-    configuration.retries = False
     return Access(configuration)

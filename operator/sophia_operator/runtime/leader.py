@@ -31,8 +31,11 @@ class Terms:
     @classmethod
     def of(cls, duration_seconds: float) -> Terms:
         """Terms in the same proportions as the default ones."""
-        share = duration_seconds / cls.duration_seconds
-        return cls(duration_seconds, 10.0 * share, 3.0 * share, 2.0 * share)
+        usual = cls()
+        share = duration_seconds / usual.duration_seconds
+        return cls(
+            duration_seconds, usual.deadline_seconds * share, usual.renew_seconds * share, usual.retry_seconds * share
+        )
 
 
 class Lease:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import IO, Any, Final
 
+#: What the task at hand is about; tasks that it starts inherit it.
+_subject: ContextVar[tuple[str, str] | None] = ContextVar("subject", default=None)
+
 #: Fields that callers may add by `extra`.
 _FIELDS: Final = ("namespace", "service", "release", "reason")
+
+
+def about(namespace: str, service: str) -> None:
+    """From now on, what this task logs is about that service."""
+    _subject.set((namespace, service))
 
 
 class JsonFormatter(logging.Formatter):
@@ -24,6 +33,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        subject = _subject.get()
+        if subject is not None:
+            out["namespace"], out["service"] = subject
         # The framework names its object in a field of its own.
         reference = getattr(record, "k8s_ref", None) or {}
         if isinstance(reference, dict) and reference.get("name"):

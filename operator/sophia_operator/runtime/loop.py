@@ -18,6 +18,7 @@ from sophia_operator.core.decision import Blocked, Decision, Notice, RequeueAfte
 from sophia_operator.core.views import Blocker, Observed, ServiceView
 from sophia_operator.ports import ClusterError, Object, ObjectRef, Refusal
 from sophia_operator.runtime import asking, invalid, observe
+from sophia_operator.runtime import logging as logs
 from sophia_operator.runtime.apply import Applier, worst
 from sophia_operator.runtime.persist import Persistence
 from sophia_operator.runtime.prune import beyond_history
@@ -58,6 +59,7 @@ class ServiceLoop:
 
     async def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Pass after pass, until stopped or the service is gone."""
+        logs.about(*self._key)
         self._world.telemetry.service_started()
         try:
             while not stopped():
@@ -86,10 +88,10 @@ class ServiceLoop:
             raise
         except ClusterError as error:
             seconds = self._retry_seconds(error)
-            self._log(logging.WARNING, f"the API server: {error}; again in {seconds:.1f} s", error.refusal.value)
+            logger.warning("the API server: %s; again in %.1f s", error, seconds, extra={"reason": error.refusal.value})
         except Exception:
             seconds = self._retry_seconds(None)
-            logger.exception("a pass failed; again in %.1f s", seconds, extra=self._extra())
+            logger.exception("a pass failed; again in %.1f s", seconds)
         self._world.telemetry.pass_ended(time.perf_counter() - started, result)
         return seconds
 
@@ -235,9 +237,3 @@ class ServiceLoop:
         rest = min(resync, seconds if seconds is not None else resync) - MIN_INTERVAL_SECONDS
         if rest > 0:
             await self._world.wait(self._wake, rest)
-
-    def _log(self, level: int, message: str, reason: str) -> None:
-        logger.log(level, message, extra=self._extra() | {"reason": reason})
-
-    def _extra(self) -> dict[str, str]:
-        return {"namespace": self._key[0], "service": self._key[1]}

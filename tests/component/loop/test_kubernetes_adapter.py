@@ -13,7 +13,7 @@ from sophia_operator.adapters import kubernetes_access
 from sophia_operator.adapters.kubernetes import KubernetesCluster
 from sophia_operator.core.decision import EventType, Notice
 from sophia_operator.ports import ClusterError, ObjectRef, Refusal
-from tests.api.kube import Api
+from tests.component.loop.conftest import Server
 from tests.support.fake_cluster_harness import managed_service
 
 pytestmark = pytest.mark.apiserver
@@ -64,7 +64,7 @@ async def test_apply_makes_and_takes_back_fields(cluster: KubernetesCluster, con
 
 
 async def test_apply_wins_over_other_writers_and_leaves_their_own_fields(
-    cluster: KubernetesCluster, api: Api, config_map: dict[str, Any]
+    cluster: KubernetesCluster, api: Server, config_map: dict[str, Any]
 ) -> None:
     await cluster.apply(config_map)
     path = f"/api/v1/namespaces/{config_map['metadata']['namespace']}/configmaps/settings"
@@ -175,7 +175,7 @@ async def test_an_object_of_another_controller_cannot_be_taken(
     assert "Only one reference can have Controller set to true" in error.message
 
 
-async def test_quota_is_forbidden(cluster: KubernetesCluster, api: Api, config_map: dict[str, Any]) -> None:
+async def test_quota_is_forbidden(cluster: KubernetesCluster, api: Server, config_map: dict[str, Any]) -> None:
     namespace = config_map["metadata"]["namespace"]
     quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/configmaps": "0"}}}
     api.post(f"/api/v1/namespaces/{namespace}/resourcequotas", quota)
@@ -243,7 +243,7 @@ async def test_a_server_that_hangs_is_unavailable_in_time(apiserver: Path, confi
         await asyncio.sleep(0)
 
 
-async def test_events_are_told_once_and_then_counted(cluster: KubernetesCluster, api: Api, namespace: str) -> None:
+async def test_events_are_told_once_and_then_counted(cluster: KubernetesCluster, api: Server, namespace: str) -> None:
     made = await cluster.create(service(namespace))
     about = ObjectRef(made["apiVersion"], made["kind"], namespace, "app", made["metadata"]["uid"])
     for _ in range(3):
@@ -256,9 +256,10 @@ async def test_events_are_told_once_and_then_counted(cluster: KubernetesCluster,
     assert len(promoted["note"].encode()) <= 1024
 
 
-async def test_an_event_that_cannot_be_recorded_is_no_trouble(cluster: KubernetesCluster) -> None:
+async def test_an_event_that_cannot_be_recorded_is_no_trouble(cluster: KubernetesCluster, requests: Requests) -> None:
     about = ObjectRef("sophia.ai/v1alpha1", "ManagedService", "nowhere", "app", "1")
     await cluster.emit(about, Notice(EventType.NORMAL, "Promoted", "x"))
+    assert requests == [("create", "Event", "404")]
 
 
 async def test_requests_are_counted_by_verb_kind_and_code(
