@@ -46,7 +46,7 @@ def pause(s: Situation) -> Order:
     if release.status.state is ReleaseState.PENDING:
         return Order(name_of(release), Intent.PAUSE, "it does not start")
     if release.status.state is not ReleaseState.SHIFTING:
-        return Order(name_of(release), Intent.PAUSE, "it holds at its first stage at the latest")
+        return Order(name_of(release), Intent.PAUSE, "it holds before it gets any traffic")
     return Order(name_of(release), Intent.PAUSE, "it keeps the share of the traffic that it has; gates are watched on")
 
 

@@ -186,7 +186,7 @@ def _note_traffic(release: ReleaseView, status: ReleaseStatus, observed: Observe
     seen = observed.endpoints.get(status.color)
     selected = seen is not None and seen.release == release.name
     written = observed.written_weight(status.color) or 0
-    settled = observed.route is None or observed.route.caught_up
+    settled = observed.route is None or observed.route.in_effect
     if selected and written > 0:
         return status.model_copy(update={"without_traffic_since": None})
     if settled and status.without_traffic_since is None:

@@ -50,13 +50,18 @@ def _occupants(roles: Roles, observed: Observed, now: datetime) -> dict[Color, s
     if stable is not None and stable.status.color is not None:
         out[stable.status.color] = stable.name
         free = stable.status.color.other
-        if out[free] == stable.name:
+        if out[free] == stable.name and not _may_have_traffic(free, observed):
             out[free] = None
         if previous is not None and previous.status.color is free and now < kept_until(stable):
             out[free] = previous.name
     if active is not None and active.status.color is not None:
         out[active.status.color] = active.name
     return out
+
+
+def _may_have_traffic(color: Color, observed: Observed) -> bool:
+    route = observed.route
+    return route is not None and (route.weights.get(color, 0) > 0 or not route.in_effect)
 
 
 def _weights(roles: Roles, observed: Observed) -> dict[Color, int]:
@@ -123,7 +128,8 @@ def _size(service: ServiceView, release: ReleaseView, roles: Roles, now: datetim
     if release is roles.stable:
         return service.spec.replicas if roles.active is None else rollout_size(service, roles.active)
     if status.color is None:
-        return 0
+        # It never had a place; or that was forgotten, and while nothing is known to serve, it may be what does.
+        return 0 if roles.stable is not None else current
     if status.state is ReleaseState.PENDING:
         return current if release is roles.target or not is_drained(release, now) else 0
     if not is_drained(release, now):

@@ -70,7 +70,7 @@ def roll_back(release: ReleaseView, outcome: ReleaseState, reason: Reason, messa
         outcome=Outcome(state=outcome, reason=reason.value, message=message[:4096]),
         pause=None,
         state_since=now,
-        weights=status.weights.model_copy(update={"wanted_percent": 0, "looked_at": None}),
+        weights=status.weights.model_copy(update={"wanted_percent": 0, "looked_at": None, "message": ""}),
     )
 
 

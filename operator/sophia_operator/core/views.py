@@ -89,6 +89,11 @@ class RouteView:
     #: A plain Service: there are no shares to be seen, its selector is all there is.
     plain: bool = False
 
+    @property
+    def in_effect(self) -> bool:
+        """Whether the controllers say that they did what the newest spec says."""
+        return self.caught_up and self.accepted is not False
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigView:

@@ -232,3 +232,21 @@ def test_gate_of_a_quiet_service_passes_on_all_that_came_since_the_stage_took_ef
     first_pass = verdicts.index("Pass")
     stage_two = verdicts.index("Inconclusive", first_pass) if "Inconclusive" in verdicts[first_pass:] else len(verdicts)
     assert stage_two - first_pass > 30, "once there was enough it stayed so"
+
+
+def test_pause_before_the_first_weight_holds_before_the_first_weight() -> None:
+    world = settled()
+    world.broken.add("app-2")
+    world.change(image="app:2")
+    world.run(5)
+    world.intend("app-2", Intent.PAUSE, "not yet")
+    world.broken.clear()
+    world.run(30)
+    assert world.state("app-2") == "SmokeTesting"
+    assert world.weight_of("app-2") == 0
+    paused = find(world.service.status.conditions, ConditionType.PAUSED)
+    assert paused is not None
+    assert "not yet" in paused.message
+    world.intend("app-2", Intent.PROCEED)
+    world.run(100)
+    assert world.state("app-2") == "Promoted"

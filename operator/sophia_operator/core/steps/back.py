@@ -29,16 +29,15 @@ def step(release: ReleaseView, scene: Scene) -> Step:
     current = replace(release, status=status.model_copy(update={"weights": seen.weights}))
     if seen.agrees:
         return _end(current, outcome, f"all traffic is at {scene.roles.stable.name}: {seen.message}", scene.now)
-    settled = (
-        scene.observed.written_weight(status.color) == 0
-        and scene.observed.route is not None
-        and scene.observed.route.caught_up
-    )
+    route = scene.observed.route
+    settled = route is not None and route.in_effect and scene.observed.written_weight(status.color) == 0
     overdue = seconds_since(status.state_since, scene.now) >= release.spec.snapshot.plan.route_deadline_seconds
     if settled and overdue:
         # The gateway says that it did as told; holding on would leave a failed release in place for good.
         return _end(current, outcome, f"not confirmed by what was seen of the traffic: {seen.message}", scene.now)
-    return Step(current.status, wait=_LOOK_AGAIN_SECONDS, held_by=(Reason.ROLLING_BACK, seen.message))
+    # A gateway that refuses the route may go on as before: then the release has traffic, and needs its pods.
+    reason = Reason.ROUTE_REFUSED if seen.refused else Reason.ROLLING_BACK
+    return Step(current.status, wait=_LOOK_AGAIN_SECONDS, held_by=(reason, seen.message), stalls=seen.refused)
 
 
 def _had_traffic(release: ReleaseView) -> bool:

@@ -10,7 +10,7 @@ from sophia_operator.api.release import GateStatus, ReleaseState, SmokeTestStatu
 from sophia_operator.core.findings import QueryRefused
 from sophia_operator.core.placement import needed_ready, rollout_size
 from sophia_operator.core.scene import Scene
-from sophia_operator.core.steps import shift
+from sophia_operator.core.steps import hold, shift
 from sophia_operator.core.transition import Step, move, roll_back, seconds_since
 from sophia_operator.core.views import Observed, ReleaseView
 
@@ -113,6 +113,9 @@ def smoke_test(release: ReleaseView, scene: Scene) -> Step:
         return Step(step.status.model_copy(update={"smoke_tests": tests}), step.notices, step.wait, moved=True)
     if all(t.passed for t in tests):
         tested = status.model_copy(update={"smoke_tests": tests})
+        held = hold.asked(release, scene)
+        if held is not None:
+            return Step(tested, held_by=held)
         message = (
             f"{len(tests)} smoke tests of {release.name} passed" if tests else f"{release.name} has no smoke tests"
         )

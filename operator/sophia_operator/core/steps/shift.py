@@ -20,6 +20,7 @@ from sophia_operator.core.evidence.gates import StageVerdict, StageVerdictKind, 
 from sophia_operator.core.looks import look_at_gates, next_look_in
 from sophia_operator.core.placement import needed_ready, rollout_size
 from sophia_operator.core.scene import Scene
+from sophia_operator.core.steps import hold
 from sophia_operator.core.transition import Step, move, roll_back, seconds_since
 from sophia_operator.core.views import ReleaseView
 
@@ -231,13 +232,9 @@ def _decide(release: ReleaseView, done: Step, scene: Scene, danger: Step | None)
         if release.generation > status.pause.generation and release.spec.intent in (Intent.PROCEED, Intent.PROMOTE):
             return _resume(release, scene.now)
         return Step(status, wait=done.wait, held_by=(Reason(status.pause.reason), status.pause.message))
-    if scene.service.spec.paused:
-        return Step(
-            status, wait=done.wait, held_by=(Reason.PAUSED_BY_SERVICE, f"spec.paused of {scene.service.name} holds it")
-        )
-    if release.spec.intent is Intent.PAUSE:
-        words = f"asked to pause: {release.spec.reason or 'no reason given'}"
-        return Step(status, wait=done.wait, held_by=(Reason.PAUSED_BY_INTENT, words))
+    held = hold.asked(release, scene)
+    if held is not None:
+        return Step(status, wait=done.wait, held_by=held)
     if danger is not None and danger.held_by is not None:
         return Step(status, wait=_soonest(done.wait, danger.wait), held_by=danger.held_by)
     last = stage.index == len(plan.stages) - 1

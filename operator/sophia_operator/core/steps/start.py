@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from sophia_operator.api.conditions import PAUSES, Reason
-from sophia_operator.api.release import Color, Intent, ReleaseState, ReleaseStatus, WeightStatus
+from sophia_operator.api.release import Color, ReleaseState, ReleaseStatus, WeightStatus
 from sophia_operator.core.placement import is_drained
 from sophia_operator.core.scene import Scene
+from sophia_operator.core.steps import hold
 from sophia_operator.core.transition import Step, move
 from sophia_operator.core.views import ReleaseView
 
@@ -60,14 +61,7 @@ def _held(release: ReleaseView, scene: Scene) -> tuple[Reason, str] | None:
             Reason.SNAPSHOT_ALTERED,
             f"the snapshot of {release.name} is not what its hash says; delete the Release, and it is made anew",
         )
-    if scene.service.spec.paused:
-        return Reason.PAUSED_BY_SERVICE, f"spec.paused of {scene.service.name} holds release {release.name}"
-    if release.spec.intent is Intent.PAUSE:
-        return (
-            Reason.PAUSED_BY_INTENT,
-            f"release {release.name} is to pause: {release.spec.reason or 'no reason given'}",
-        )
-    return None
+    return hold.asked(release, scene)
 
 
 def _busy(release: ReleaseView, color: Color, scene: Scene) -> str | None:
