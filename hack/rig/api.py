@@ -52,13 +52,8 @@ class Api:
     """Talks to the cluster of a kubeconfig with client certificates, as a cluster's administrator."""
 
     def __init__(self, kubeconfig: Path, *, timeout_seconds: float = 30.0) -> None:
-        config = yaml.safe_load(kubeconfig.read_text())
-        context = next(c["context"] for c in config["contexts"] if c["name"] == config["current-context"])
-        cluster = next(c["cluster"] for c in config["clusters"] if c["name"] == context["cluster"])
-        user = next(u["user"] for u in config["users"] if u["name"] == context["user"])
-        self._client = httpx.Client(
-            base_url=cluster["server"], verify=_tls(cluster, user), timeout=timeout_seconds, trust_env=False
-        )
+        server, tls = access(kubeconfig)
+        self._client = httpx.Client(base_url=server, verify=tls, timeout=timeout_seconds, trust_env=False)
 
     def close(self) -> None:
         """Close the connections."""
@@ -157,6 +152,15 @@ def path_of(kind: str, namespace: str | None, name: str = "") -> str:
     plural = {"Endpoints": "endpoints"}.get(kind, f"{kind.lower()}s")
     where = "" if namespace is None or kind in _CLUSTER_SCOPED else f"/namespaces/{namespace}"
     return f"/{_GROUPS[kind]}{where}/{plural}" + (f"/{name}" if name else "")
+
+
+def access(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
+    """URL of the API server that the current context of a kubeconfig names, and the way to speak to it."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    context = next(c["context"] for c in config["contexts"] if c["name"] == config["current-context"])
+    cluster = next(c["cluster"] for c in config["clusters"] if c["name"] == context["cluster"])
+    user = next(u["user"] for u in config["users"] if u["name"] == context["user"])
+    return cluster["server"], _tls(cluster, user)
 
 
 def _tls(cluster: Mapping[str, str], user: Mapping[str, str]) -> ssl.SSLContext:
