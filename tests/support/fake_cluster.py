@@ -25,6 +25,8 @@ from tests.support.fake_cluster_schema import InvalidError, admit
 Key = tuple[str, str, str]
 _T = TypeVar("_T")
 
+#: What was created is owned as by an update: a later apply by the same manager takes none of it away.
+CREATED: Final = f"{MANAGER} (update)"
 STATUS_MANAGER: Final = f"{MANAGER}-status"
 _WITH_STATUS: Final = frozenset({"ManagedService", "Release", "Deployment", "HTTPRoute", "Pod", "Gateway"})
 _NO_GENERATION: Final = frozenset({"ConfigMap", "Secret", "Service", "Pod", "EndpointSlice"})
@@ -104,7 +106,7 @@ class FakeCluster:
 
     async def create(self, obj: Object) -> Object:
         """As in ports.Cluster."""
-        return self._run("create", obj, lambda: self.add(obj, manager=MANAGER))
+        return self._run("create", obj, lambda: self.add(obj, manager=CREATED))
 
     async def apply_status(self, obj: Object) -> Object:
         """As in ports.Cluster."""

@@ -58,10 +58,17 @@ class Applier:
         """Make the cluster hold what is desired. One object's failure keeps no other from being written."""
         out = Applied()
         owners = _owners(service, observed)
+        waiting: set[str] = set()
         for copy in desired.config_copies:
             await self._guard(out, copy.kind.value, copy.copy_name, self._copy(service, owners, copy))
+            if not self._is_there(service, owners, copy):
+                waiting.update(owner.name for owner in copy.owners)
         for obj in desired.objects:
-            await self._guard(out, obj["kind"], obj["metadata"]["name"], self._apply(service, owners, obj))
+            kind, name = obj["kind"], obj["metadata"]["name"]
+            # Pods must not start on another content than their release's, nor without.
+            if kind == "Deployment" and name in waiting and self._store.get(kind, service.namespace, name) is None:
+                continue
+            await self._guard(out, kind, name, self._apply(service, owners, obj))
         self._forget_others(desired)
         if not out.errors and not self._blockers:
             for child in desired.delete:
@@ -134,6 +141,10 @@ class Applier:
         self._store.put(await self._cluster.apply(obj))
         logger.info("%s %s has a new owner in namespace %s", kind, copy.copy_name, namespace)
         return 1
+
+    def _is_there(self, service: ServiceView, owners: frozenset[str], copy: ConfigCopy) -> bool:
+        found = self._store.get(copy.kind.value, service.namespace, copy.copy_name)
+        return found is not None and is_ours(found, service.name, owners)
 
     async def _make_copy(self, service: ServiceView, copy: ConfigCopy) -> int:
         kind = copy.kind.value

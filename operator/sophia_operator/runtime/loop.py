@@ -7,14 +7,16 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import ValidationError
 
 from sophia_operator.api.common import API_VERSION
 from sophia_operator.api.conditions import Reason
+from sophia_operator.api.managed_service import ManagedServiceStatus
 from sophia_operator.core import roles
-from sophia_operator.core.decision import Blocked, Decision, Notice, RequeueAfter
+from sophia_operator.core.decision import Blocked, Decision, NewRelease, Notice, RequeueAfter
 from sophia_operator.core.views import Blocker, Observed, ServiceView
 from sophia_operator.ports import ClusterError, Object, ObjectRef, Refusal
 from sophia_operator.runtime import asking, invalid, observe
@@ -52,8 +54,8 @@ class ServiceLoop:
         self._applier = Applier(world.cluster, world.store)
         self._persistence = Persistence(world.cluster, world.store, world.telemetry)
         self._template = TemplateCheck(world.cluster)
-        #: Release whose making was refused, and why.
-        self._refused: Blocker | None = None
+        #: Why a Release could not be made, and until when that is taken to be so.
+        self._refused: tuple[Blocker, datetime] | None = None
         self._failures = 0
         self._writing_passes = 0
 
@@ -130,10 +132,13 @@ class ServiceLoop:
         return obj
 
     async def _observe(self, service: ServiceView) -> Observed:
-        blockers = [*self._applier.blockers, *([self._refused] if self._refused else [])]
+        now = self._world.clock.now()
+        if self._refused is not None and self._refused[1] <= now:
+            self._refused = None
+        blockers = [*self._applier.blockers, *([self._refused[0]] if self._refused else [])]
         sight = observe.observe(self._world.store, service, blockers)
         self._world.wakeups.depend(self._key, sight.depends_on)
-        refusal = await self._template.refusal(service, sight.observed, self._world.clock.now())
+        refusal = await self._template.refusal(service, sight.observed, now)
         return replace(sight.observed, template_refused=refusal)
 
     def _steered(self, service: ServiceView, observed: Observed) -> bool:
@@ -150,13 +155,22 @@ class ServiceLoop:
         observed, writes = await self._persistence.releases(
             service, observed, decision.release_statuses, world.clock.now()
         )
+        status: ManagedServiceStatus | None = decision.service_status
         if decision.create is not None:
-            writes += await self._create(service, decision, errors)
-        try:
-            writes += await self._persistence.service(obj, service.status, decision.service_status)
-        except ClusterError as error:
-            # Only a projection: what the releases' statuses say is acted on all the same.
-            errors.append(error)
+            known = self._refused
+            if await self._create(service, decision.create, errors):
+                writes += 1
+            else:
+                # No revision is used up by a Release that was not made. What is said about it is right only
+                # once it says why.
+                last = {"last_revision": service.status.last_revision}
+                status = decision.service_status.model_copy(update=last) if known is not None else None
+        if status is not None:
+            try:
+                writes += await self._persistence.service(obj, service.status, status)
+            except ClusterError as error:
+                # Only a projection: what the releases' statuses say is acted on all the same.
+                errors.append(error)
         telling = asyncio.ensure_future(self._tell(service, observed, decision.notices))
         try:
             placement = world.mind.placement(service, observed, world.clock.now())
@@ -177,21 +191,23 @@ class ServiceLoop:
         news = before != self._applier.blockers
         return self._next(decision, writes + applied.writes, applied.writes, news, observed), writes + applied.writes
 
-    async def _create(self, service: ServiceView, decision: Decision, errors: list[ClusterError]) -> int:
-        assert decision.create is not None
+    async def _create(self, service: ServiceView, new: NewRelease, errors: list[ClusterError]) -> bool:
         self._refused = None
         try:
-            await self._persistence.create(service, decision.create)
+            await self._persistence.create(service, new)
         except ClusterError as error:
             errors.append(error)
-            if error.refusal in (Refusal.INVALID, Refusal.FORBIDDEN):
-                message = f"the API server refuses Release {decision.create.name}: {error.message}"
-                self._refused = Blocker(Reason.API_ERROR, message[:4096])
-            elif error.refusal is Refusal.ALREADY_EXISTS:
-                message = f"Release {decision.create.name} exists and is not this service's: remove it"
-                self._refused = Blocker(Reason.NOT_OWNED, message)
-            return 0
-        return 1
+            if error.refusal is Refusal.ALREADY_EXISTS:
+                message = f"Release {new.name} exists and is not this service's: remove it"
+                self._refuse(Reason.NOT_OWNED, message)
+            elif error.refusal in (Refusal.INVALID, Refusal.FORBIDDEN):
+                self._refuse(Reason.API_ERROR, f"the API server refuses Release {new.name}: {error.message}")
+            return False
+        return True
+
+    def _refuse(self, reason: Reason, message: str) -> None:
+        until = self._world.clock.now() + timedelta(seconds=_BLOCKED_SECONDS)
+        self._refused = (Blocker(reason, message[:4096]), until)
 
     async def _tell(self, service: ServiceView, observed: Observed, notices: Iterable[Notice]) -> None:
         uids = {r.name: r.uid for r in observed.releases}
