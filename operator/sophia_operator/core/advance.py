@@ -183,11 +183,10 @@ def _note_traffic(release: ReleaseView, status: ReleaseStatus, observed: Observe
     """Since when the release has no weight: what drains, and what may be scaled down, hangs on it."""
     if status.color is None or status.state is ReleaseState.PENDING:
         return status
-    seen = observed.endpoints.get(status.color)
-    selected = seen is not None and seen.release == release.name
-    written = observed.written_weight(status.color) or 0
+    # Also behind the other colour, where somebody may have pointed its Service at it.
+    served = [color for color, seen in observed.endpoints.items() if seen.release == release.name]
     settled = observed.route is None or observed.route.in_effect
-    if selected and written > 0:
+    if any(observed.written_weight(color) for color in served):
         return status.model_copy(update={"without_traffic_since": None})
     if settled and status.without_traffic_since is None:
         return status.model_copy(update={"without_traffic_since": now})

@@ -14,7 +14,7 @@ def step(scene: Scene) -> Step | None:
     lost = [r for r in scene.observed.releases if r.status_lost]
     if not lost:
         return None
-    if scene.roles.stable is None:
+    if _is_doubtful(scene.roles.stable, lost, scene):
         found = _serving(scene, lost)
         if found is not None:
             release, color = found
@@ -48,6 +48,26 @@ def step(scene: Scene) -> Step | None:
     return None
 
 
+def _is_doubtful(stable: ReleaseView | None, lost: list[ReleaseView], scene: Scene) -> bool:
+    """Whether the release that the statuses still there make the stable one may only have been it once."""
+    if stable is None or _color_of(stable, scene.observed) is None:
+        return True
+    named = scene.service.status.stable
+    if named is not None and any(r.name == named.name for r in lost):
+        return True
+    return _ready(stable, scene.observed) == 0 and any(_has_all_traffic(r, scene.observed) for r in lost)
+
+
+def _ready(release: ReleaseView, observed: Observed) -> int:
+    color = _color_of(release, observed)
+    return 0 if color is None else observed.ready(color, release.name)
+
+
+def _has_all_traffic(release: ReleaseView, observed: Observed) -> bool:
+    color = _color_of(release, observed)
+    return color is not None and observed.written_weight(color) == 100
+
+
 def _runs(release: ReleaseView, observed: Observed) -> bool:
     deployment = observed.deployments.get(release.name)
     return deployment is not None and deployment.spec_replicas > 0
@@ -60,19 +80,21 @@ def _color_of(release: ReleaseView, observed: Observed) -> Color | None:
 def _serving(scene: Scene, lost: list[ReleaseView]) -> tuple[ReleaseView, Color] | None:
     """The lost release that must be the stable one.
 
-    With a rollout under way it is the one at the other colour. Else the one with all of the traffic; of two that share
-    it, the older, which had proved itself. Without a route it is what the service's own status names, else the oldest
-    that has ready pods.
+    With a rollout under way it is the one at the other colour. Else it is what the service's own status names, if that
+    still stands ready. Else the one with traffic; of two that share it, the older, which had proved itself. Without a
+    route it is what the status names all the same, else the oldest that has ready pods.
     """
     placed = [(r, c) for r in lost if (c := _color_of(r, scene.observed)) is not None]
     active = scene.roles.active
     if active is not None and active.status.color is not None:
         return next(((r, c) for r, c in placed if c is active.status.color.other), None)
+    named = scene.service.status.stable.name if scene.service.status.stable is not None else None
+    by_name = next(((r, c) for r, c in placed if r.name == named), None)
+    if by_name is not None and _ready(by_name[0], scene.observed) > 0:
+        return by_name
     serving = [(r, c) for r, c in placed if (scene.observed.written_weight(c) or 0) > 0]
     if serving:
         return min(serving, key=lambda rc: rc[0].spec.revision)
-    named = scene.service.status.stable.name if scene.service.status.stable is not None else None
-    by_name = next(((r, c) for r, c in placed if r.name == named), None)
     if by_name is not None:
         return by_name
     ready = [(r, c) for r, c in placed if scene.observed.ready(c, r.name) > 0 and scene.observed.route is None]

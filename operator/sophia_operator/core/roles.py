@@ -50,6 +50,9 @@ def select(service: ServiceView, observed: Observed, now: datetime) -> Roles:
     active = max(
         (r for r in observed.releases if r.status.state.is_active), key=lambda r: r.spec.revision, default=None
     )
+    if stable is not None and active is not None and stable.status.color is active.status.color:
+        # It gave its colour away, so it is not what serves: the status of the one that does was lost.
+        stable = previous = None
     roles = Roles(stable, previous, active, target=None, wanted_hash=wanted_hash(service, observed))
     standby = previous if can_return_at_once(roles, observed, now) else None
     return replace(roles, target=_target(observed.releases, stable, standby, roles.wanted_hash))

@@ -1,0 +1,110 @@
+"""What is forgotten, tampered with, or refused: what serves goes on serving."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sophia_operator.api.conditions import ConditionType, find
+from sophia_operator.api.managed_service import ManagedServiceStatus
+from sophia_operator.api.release import Color, Intent
+from tests.support.sim import Sim, settled
+
+
+def until(world: Sim, name: str, state: str, stage: int | None = None) -> Sim:
+    """Run until the release is in that state (and stage, in effect)."""
+    for _ in range(300):
+        world.run(1)
+        if world.state_or(name) != state:
+            continue
+        at = world.releases[name].status.stage
+        if stage is None or (at is not None and at.index == stage and at.effective_at is not None):
+            return world
+    raise AssertionError("never got there")
+
+
+def promoted_twice() -> Sim:
+    world = settled()
+    world.change(image="app:2")
+    return until(world, "app-2", "Promoted")
+
+
+@pytest.mark.parametrize("after_seconds", [5, 400])
+@pytest.mark.parametrize("service_too", [False, True])
+def test_stable_release_whose_status_is_lost_keeps_all_traffic(after_seconds: int, service_too: bool) -> None:
+    world = promoted_twice()
+    world.run(after_seconds)
+    kept = world.sizes["app-1"]
+    world.lose_status("app-2")
+    if service_too:
+        world.service = replace(world.service, status=ManagedServiceStatus())
+    if service_too and kept:
+        # Nothing says which of two that stand ready is the stable one but the status that is still there.
+        world.run(60)
+        assert world.state("app-1") == "Promoted"
+        return
+    for _ in range(30):
+        world.run(1)
+        assert world.weights == {Color.BLUE: 0, Color.GREEN: 100}
+        assert world.sizes["app-2"] == 2
+    assert world.stable == "app-2"
+    assert set(world.releases) == {"app-1", "app-2"}
+
+
+def test_stable_release_whose_status_is_lost_in_the_next_rollout_is_not_mixed_up_with_the_one_before() -> None:
+    world = promoted_twice()
+    world.run(400)
+    world.change(image="app:3")
+    until(world, "app-3", "Shifting", 0)
+    world.lose_status("app-2")
+    for _ in range(5):
+        world.step()
+        assert world.weight_of("app-3") == 25
+        assert world.weight_of("app-2") == 75
+    assert world.stable == "app-2"
+    world.run(120)
+    assert world.stable == "app-3"
+
+
+def test_while_nothing_is_known_to_serve_nothing_is_scaled_down() -> None:
+    world = promoted_twice()
+    world.lose_status()
+    world.service = replace(world.service, status=ManagedServiceStatus())
+    world.weights = None
+    world.selects = dict.fromkeys(Color)
+    sizes = dict(world.sizes)
+    assert sizes == {"app-1": 2, "app-2": 2}
+    world.step()
+    assert {n: world.sizes[n] for n in sizes} == sizes
+
+
+def test_release_behind_a_service_that_somebody_pointed_at_it_drains_before_it_goes() -> None:
+    world = promoted_twice()
+    promoted = world.releases["app-2"].status.promoted_at
+    assert promoted is not None
+    world.run(298 - (world.now - promoted).total_seconds())
+    world.selects[Color.GREEN] = "app-1"
+    world.run(4)
+    assert world.sizes["app-1"] == 2
+    assert world.selects[Color.GREEN] == "app-2"
+    world.run(15)
+    assert world.sizes["app-1"] == 0
+
+
+def test_release_keeps_its_pods_while_the_gateway_refuses_the_route_that_takes_its_traffic() -> None:
+    world = settled(rollout={"routeDeadlineSeconds": 20, "abortKeepSeconds": 5})
+    world.change(image="app:2", rollout={"routeDeadlineSeconds": 20, "abortKeepSeconds": 5})
+    until(world, "app-2", "Shifting", 0)
+    world.refused_route = True
+    world.intend("app-2", Intent.ABORT)
+    world.run(120)
+    assert world.state("app-2") == "RollingBack"
+    assert world.sizes["app-2"] == 2
+    stalled = find(world.service.status.conditions, ConditionType.STALLED)
+    assert stalled is not None
+    assert stalled.reason == "RouteRefused"
+    world.refused_route = False
+    world.run(60)
+    assert world.state("app-2") == "RolledBack"
+    assert world.sizes["app-2"] == 0
