@@ -7,6 +7,8 @@ UV_VERSION := 0.13.8
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 RUN := $(UV) run --quiet --frozen
 SOURCES := operator hack tests bench
+# End-to-end tests mostly wait for pods and stages: they run beside each other.
+BESIDE := --numprocesses 4 --maxprocesses 4
 CLUSTER_CLI := $(RUN) python -m hack.cluster
 
 .PHONY: help
@@ -45,7 +47,9 @@ type: setup ## Check types, strictly
 
 .PHONY: test
 test: lint type verify ## Everything: checks, then all tests, with the real cluster for the end-to-end ones
-	$(RUN) pytest
+	$(RUN) pytest -m "not e2e"
+	$(CLUSTER_CLI) images
+	$(RUN) pytest -m e2e $(BESIDE)
 
 .PHONY: test-unit
 test-unit: setup ## Only the tests that need no cluster
@@ -53,7 +57,8 @@ test-unit: setup ## Only the tests that need no cluster
 
 .PHONY: test-e2e
 test-e2e: setup ## Only the end-to-end tests, on the real cluster (brought up if it is not)
-	$(RUN) pytest -m e2e
+	$(CLUSTER_CLI) images
+	$(RUN) pytest -m e2e $(BESIDE)
 
 .PHONY: demo
 demo: setup ## Bring up everything, promote a good change, roll back a bad one, under load; then clean up

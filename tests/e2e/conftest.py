@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import fcntl
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +17,6 @@ from hack.load import Load, Report
 from hack.rig.api import Api
 from hack.rig.services import Service
 
-KEEP = "SOPHIA_KEEP_CLUSTER"
 _LOGS = Path("out/e2e")
 
 
@@ -31,15 +30,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Api]:
-    """The API of a cluster with gateway, Prometheus and operator; taken away at the end if it was not there before."""
-    was_up = bringup.status() == 0
+    """The API of a cluster with gateway, Prometheus and operator; it goes with the session that brought it up."""
     bringup.up()
-    try:
-        with Api(paths.kubeconfig()) as api:
-            yield api
-    finally:
-        if not was_up and not os.environ.get(KEEP):
-            bringup.down()
+    with Api(paths.kubeconfig()) as api:
+        yield api
+
+
+@pytest.fixture(autouse=True)
+def turn(cluster: Api, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests run beside each other, in several processes; a disruptive one runs alone."""
+    alone = request.node.get_closest_marker("disruptive") is not None
+    with (paths.state() / "e2e-turn").open("a") as door, (paths.state() / "e2e-queue").open("a") as queue:
+        # Who wants to be alone keeps new ones from starting, or it would wait for ever.
+        fcntl.flock(queue, fcntl.LOCK_EX)
+        fcntl.flock(door, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(queue, fcntl.LOCK_UN)
+        yield
 
 
 @pytest.fixture(scope="session")

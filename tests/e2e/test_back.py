@@ -137,6 +137,7 @@ def test_smoke_test_fails_before_any_traffic(loaded: Make) -> None:
     assert set(report.releases) == {"app-1"}
 
 
+@pytest.mark.disruptive
 def test_failed_release_stays_latched_and_retry_starts_it_again(loaded: Make) -> None:
     plan = rollout(smokeTests=[smoke_test(attempts=1, expect={"status": 418})])
     world = loaded(plan=plan | {"smokeTests": []})

@@ -13,6 +13,7 @@ from tests.e2e.test_back import kill_operator
 Make = Callable[..., Loaded]
 
 
+@pytest.mark.disruptive
 @pytest.mark.parametrize("when", ["Provisioning", "stage 0 unseen", "stage 0", "stage 1", "RollingBack"])
 def test_operator_killed(loaded: Make, when: str) -> None:
     plan = rollout(stages=stages(25, 100, seconds=6), abortKeepSeconds=3)
@@ -35,6 +36,7 @@ def test_operator_killed(loaded: Make, when: str) -> None:
     world.report()
 
 
+@pytest.mark.disruptive
 def test_prometheus_stopped_in_mid_stage_holds_and_goes_on(loaded: Make) -> None:
     plan = rollout(stages=stages(25, 100, seconds=10))
     world = loaded(plan=plan)
@@ -74,6 +76,7 @@ def scale(world: Loaded, replicas: int) -> None:
     api.until(f"Prometheus at {replicas}", there, seconds=60)
 
 
+@pytest.mark.disruptive
 def test_gateway_controller_restarted_in_mid_stage(loaded: Make) -> None:
     plan = rollout(stages=stages(25, 100, seconds=8))
     world = loaded(plan=plan)
