@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import kopf
 
 from sophia_operator.api.common import GROUP
@@ -10,12 +12,28 @@ from sophia_operator.runtime.watched import OTHERS
 FINALIZER = f"{GROUP}/finalizer"
 
 
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Remembers nothing of earlier versions: no handler asks what changed, and copying every object only to compare
+    it takes most of the framework's time."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:  # noqa: ARG002
+        """Nothing of an object matters here."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002
+        """Nothing is stored."""
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is stored."""
+
+
 def settings() -> kopf.OperatorSettings:
     """Settings of the framework. Of everything that it can write to objects, only the finalizer is left."""
     made = kopf.OperatorSettings()
     made.persistence.finalizer = FINALIZER
     made.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
-    made.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    made.persistence.diffbase_storage = _NoDiffBase()
     made.posting.enabled = False  # our own Events are told by the loop
     made.peering.standalone = True  # the Lease sees to it that there is one
     made.watching.server_timeout = 290

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -171,25 +171,33 @@ class ServiceLoop:
             except ClusterError as error:
                 # Only a projection: what the releases' statuses say is acted on all the same.
                 errors.append(error)
-        telling = asyncio.ensure_future(self._tell(service, observed, decision.notices))
+        telling = [asyncio.ensure_future(self._tell(service, observed, n)) for n in decision.notices]
+        known_blockers = self._applier.blockers
         try:
-            placement = world.mind.placement(service, observed, world.clock.now())
-            desired = world.mind.render(service, observed, placement, self._applier.existing(service, observed))
-            before = self._applier.blockers
-            applied = await self._applier.bring(service, observed, desired)
-            errors += applied.errors
-            if not errors:
-                parts = roles.select(service, observed, world.clock.now())
-                for release in beyond_history(observed, parts, placement, service.spec.history_limit):
-                    await self._persistence.delete_release(service, release)
-                    applied.writes += 1
+            applied = await self._act(service, observed, errors)
         finally:
-            await telling
+            # Events are told beside the work, so that they do not hold up a rollback.
+            if telling:
+                await asyncio.wait(telling)
         failure = worst(errors)
         if failure is not None:
             raise failure
-        news = before != self._applier.blockers
-        return self._next(decision, writes + applied.writes, applied.writes, news, observed), writes + applied.writes
+        news = known_blockers != self._applier.blockers
+        return self._next(decision, writes + applied, applied, news, observed), writes + applied
+
+    async def _act(self, service: ServiceView, observed: Observed, errors: list[ClusterError]) -> int:
+        """Make the cluster what was persisted says. Returns the number of writes; failures are added to `errors`."""
+        mind, now = self._world.mind, self._world.clock.now()
+        placement = mind.placement(service, observed, now)
+        desired = mind.render(service, observed, placement, self._applier.existing(service, observed))
+        applied = await self._applier.bring(service, observed, desired)
+        errors += applied.errors
+        if errors:
+            return applied.writes
+        surplus = beyond_history(observed, roles.select(service, observed, now), placement, service.spec.history_limit)
+        for release in surplus:
+            await self._persistence.delete_release(service, release)
+        return applied.writes + len(surplus)
 
     async def _create(self, service: ServiceView, new: NewRelease, errors: list[ClusterError]) -> bool:
         self._refused = None
@@ -209,14 +217,13 @@ class ServiceLoop:
         until = self._world.clock.now() + timedelta(seconds=_BLOCKED_SECONDS)
         self._refused = (Blocker(reason, message[:4096]), until)
 
-    async def _tell(self, service: ServiceView, observed: Observed, notices: Iterable[Notice]) -> None:
-        uids = {r.name: r.uid for r in observed.releases}
-        for notice in notices:
-            if notice.release is not None and notice.release in uids:
-                about = ObjectRef(API_VERSION, "Release", service.namespace, notice.release, uids[notice.release])
-            else:
-                about = ObjectRef(API_VERSION, "ManagedService", service.namespace, service.name, service.uid)
-            await self._world.cluster.emit(about, notice)
+    async def _tell(self, service: ServiceView, observed: Observed, notice: Notice) -> None:
+        uid = next((r.uid for r in observed.releases if r.name == notice.release), None)
+        if notice.release is not None and uid is not None:
+            about = ObjectRef(API_VERSION, "Release", service.namespace, notice.release, uid)
+        else:
+            about = ObjectRef(API_VERSION, "ManagedService", service.namespace, service.name, service.uid)
+        await self._world.cluster.emit(about, notice)
 
     def _next(self, decision: Decision, writes: int, applied: int, news: bool, observed: Observed) -> float | None:
         """Seconds until the next pass. A pass that changed something is followed by one that looks at it."""
