@@ -7,7 +7,7 @@ import base64
 import logging
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from sophia_operator.ports import Cluster, ObjectRef
 from sophia_operator.runtime.audit import Audit
 from sophia_operator.runtime.leader import FencedCluster, Lease, Terms
 from sophia_operator.runtime.logging import configure
+from sophia_operator.runtime.prime import prime
 from sophia_operator.runtime.server import Health, Server
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.telemetry import Telemetry
@@ -95,9 +96,9 @@ class Operator:
                 namespace, name = options.lease
                 terms = Terms.of(options.lease_seconds)
                 lease = Lease(cluster, clock, namespace=namespace, name=name, identity=options.identity, terms=terms)
-                if not await self._acquire(lease):
-                    return 0
                 stack.push_async_callback(lease.release)
+                if not await _unless_stopped(lease.acquire()):
+                    return 0
                 guarded = FencedCluster(cluster, lease.is_certain)
                 tasks.append(asyncio.create_task(lease.keep(), name="lease"))
             self._standby = False
@@ -110,24 +111,11 @@ class Operator:
             requests = HttpRequests()
             stack.push_async_callback(requests.close)
             world = World(guarded, store, metrics, requests, clock, wakeups, self._telemetry)
+            if not await _unless_stopped(prime(feed, cluster, options.namespaces)):
+                return 0
             # Before the framework starts: it ends every task that is younger than itself.
             tasks.append(asyncio.create_task(audit.run(), name="audit"))
             return await self._run_framework(handlers.registry(world, feed, self._reach), tasks)
-
-    async def _acquire(self, lease: Lease) -> bool:
-        """Wait as a standby. Returns whether to go on: not when told to stop."""
-        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopped.set)
-        acquiring = asyncio.create_task(lease.acquire())
-        stopping = asyncio.create_task(stopped.wait())
-        await asyncio.wait({acquiring, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (acquiring, stopping):
-            task.cancel()
-        await asyncio.gather(acquiring, stopping, return_exceptions=True)
-        if stopped.is_set():
-            await lease.release()
-        return not stopped.is_set()
 
     async def _run_framework(self, registry: kopf.OperatorRegistry, tasks: list[asyncio.Task[None]]) -> int:
         framework = asyncio.create_task(
@@ -165,6 +153,23 @@ class Operator:
             token=found.token,
             proxy_url=found.proxy_url,
         )
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, None]) -> bool:
+    """Whether the work was done: not when told to stop meanwhile. Until the framework runs, nobody else listens."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stopped.wait())
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (working, stopping):
+        task.cancel()
+    await asyncio.gather(working, stopping, return_exceptions=True)
+    if stopped.is_set():
+        return False
+    working.result()
+    return True
 
 
 async def read_secret(cluster: Cluster, namespace: str, name: str) -> Mapping[str, bytes]:

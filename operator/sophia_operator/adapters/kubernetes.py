@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -24,6 +24,7 @@ _MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CONNECT_SECONDS: Final = 3.0
+_PAGE: Final = 500
 
 #: Told of each request: verb, kind, and the HTTP status or `error`.
 Observer = Callable[[str, str, str], None]
@@ -103,6 +104,22 @@ class KubernetesCluster:
         answer = await self._send("list", "GET", ref, path=path, query=query, accept=_METADATA_ONLY)
         items: list[Object] = answer.get("items") or []
         return items
+
+    async def list_objects(
+        self, api_version: str, kind: str, namespace: str | None, *, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[Sequence[Object]]:
+        """All objects of a kind as they are now, page by page. Raises ClusterError."""
+        ref = ObjectRef(api_version, kind, namespace or "", "")
+        path = kubernetes_paths.collection(api_version, kind, namespace)
+        query = {"limit": str(_PAGE), "labelSelector": labels, "fieldSelector": fields}
+        query = {key: value for key, value in query.items() if value}
+        while True:
+            answer = await self._send("list", "GET", ref, path=path, query=query)
+            # Items of a list do not say what they are.
+            yield [{"apiVersion": api_version, "kind": kind, **item} for item in answer.get("items") or ()]
+            query["continue"] = (answer.get("metadata") or {}).get("continue") or ""
+            if not query["continue"]:
+                return
 
     async def close(self) -> None:
         """Close the connections."""

@@ -17,19 +17,11 @@ def register(registry: kopf.OperatorRegistry, feed: Feed) -> None:
 
 
 def feed_kind(registry: kopf.OperatorRegistry, feed: Feed, watched: Watched) -> None:
-    """Feed the store with one kind.
+    """Feed the store with one kind: with what the watch lists first, and with each change."""
 
-    What is there comes by an index handler, since no loop starts before every index is complete; the index itself
-    stays empty. Deletions come by an event handler.
-    """
-
-    names = (watched.group, watched.version, watched.plural)
-
-    @kopf.index(*names, registry=registry, id=f"seen-{watched.plural}")
-    async def seen(body: kopf.Body, **_: Any) -> None:
-        feed.seen({**body})
-
-    @kopf.on.event(*names, registry=registry, id=f"gone-{watched.plural}")
-    async def gone(event: kopf.RawEvent, **_: Any) -> None:
+    @kopf.on.event(watched.group, watched.version, watched.plural, registry=registry, id=f"feed-{watched.plural}")
+    async def changed(event: kopf.RawEvent, **_: Any) -> None:
         if event["type"] == "DELETED":
             feed.gone(event["object"])
+        else:
+            feed.seen(event["object"])
