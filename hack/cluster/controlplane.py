@@ -21,7 +21,7 @@ from pathlib import Path
 from hack.cluster import binaries, components, daemons, kubeconfig, pki
 
 CONTEXT = "sophia-controlplane"
-_SERVICE_CIDR = "10.78.0.0/20"
+_SERVICE_CIDR = "10.78.0.0/16"
 _SERVICE_IP = "10.78.0.1"
 _READY_TIMEOUT_SECONDS = 90.0
 _PREFIX = "sophia-controlplane-"
