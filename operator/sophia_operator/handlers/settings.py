@@ -40,7 +40,7 @@ def settings() -> kopf.OperatorSettings:
     made.watching.connect_timeout = 10
     # The API server sends a bookmark every minute; a stream that is silent for longer is dead.
     made.watching.inactivity_timeout = 75
-    made.watching.chunk_size = 500
+    made.watching.chunk_size = 100
     made.networking.request_timeout = 30
     made.networking.connect_timeout = 5
     made.networking.error_backoffs = (0.2, 0.5, 1, 2, 3, 5, 8, 13, 21, 30)
