@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -58,6 +59,10 @@ class ServiceLoop:
         self._refused: tuple[Blocker, datetime] | None = None
         self._failures = 0
         self._writing_passes = 0
+        #: Whether a rollout was under way at the last look.
+        self._rolling = False
+        #: How long this pass waited for its turns.
+        self._waited_seconds = 0.0
 
     async def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Pass after pass, until stopped or the service is gone."""
@@ -79,7 +84,7 @@ class ServiceLoop:
 
     async def once(self) -> float | None:
         """One pass. Returns the seconds until the next one, None for when something changes. Raises Gone."""
-        started = time.perf_counter()
+        started, self._waited_seconds = time.perf_counter(), 0.0
         result = "failed"
         try:
             seconds, writes = await self._pass()
@@ -94,35 +99,48 @@ class ServiceLoop:
         except Exception:
             seconds = self._retry_seconds(None)
             logger.exception("a pass failed; again in %.1f s", seconds)
-        self._world.telemetry.pass_ended(time.perf_counter() - started, result)
+        self._world.telemetry.pass_ended(time.perf_counter() - started - self._waited_seconds, result)
         return seconds
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until it is this service's turn, and take it."""
+        asked = time.perf_counter()
+        async with self._world.turns.of(rolling=self._rolling):
+            self._waited_seconds += time.perf_counter() - asked
+            yield
 
     async def _pass(self) -> tuple[float | None, int]:
         world = self._world
-        obj = self._object()
-        try:
-            service = observe.service_view(obj)
-        except ValidationError as error:
-            status = invalid.status_of(obj, error, world.clock.now())
-            return None, await self._persistence.service(obj, observe.service_status(obj), status)
-        observed = await self._observe(service)
-        needs = world.mind.needs(service, observed, world.clock.now())
-        if needs:
-            findings = await asking.ask(
-                needs,
-                service.namespace,
-                world.metrics,
-                world.requests,
-                wake=self._wake,
-                outdated=lambda: self._steered(service, observed),
-            )
-            if findings is None or self._steered(service, observed):
-                return 0.0, 0
+        async with self._turn():
+            obj = self._object()
+            try:
+                service = observe.service_view(obj)
+            except ValidationError as error:
+                status = invalid.status_of(obj, error, world.clock.now())
+                return None, await self._persistence.service(obj, observe.service_status(obj), status)
+            observed = await self._observe(service)
+            needs = world.mind.needs(service, observed, world.clock.now())
+            if not needs:
+                return await self._decide(obj, service, observed)
+        findings = await asking.ask(
+            needs,
+            service.namespace,
+            world.metrics,
+            world.requests,
+            wake=self._wake,
+            outdated=lambda: self._steered(service, observed),
+        )
+        if findings is None or self._steered(service, observed):
+            return 0.0, 0
+        async with self._turn():
             # Answers take time, and the world went on: what is decided on is what is there now.
             obj = self._object()
             service = observe.service_view(obj)
-            observed = replace(await self._observe(service), findings=findings)
-        decision = world.mind.advance(service, observed, world.clock.now())
+            return await self._decide(obj, service, replace(await self._observe(service), findings=findings))
+
+    async def _decide(self, obj: Object, service: ServiceView, observed: Observed) -> tuple[float | None, int]:
+        decision = self._world.mind.advance(service, observed, self._world.clock.now())
         return await self._carry_out(obj, service, observed, decision)
 
     def _object(self) -> Object:
@@ -138,6 +156,7 @@ class ServiceLoop:
         blockers = [*self._applier.blockers, *([self._refused[0]] if self._refused else [])]
         sight = observe.observe(self._world.store, service, blockers)
         self._world.wakeups.depend(self._key, sight.depends_on)
+        self._rolling = any(r.status.state.is_active for r in sight.observed.releases)
         refusal = await self._template.refusal(service, sight.observed, now)
         return replace(sight.observed, template_refused=refusal)
 

@@ -19,6 +19,7 @@ from sophia_operator.core.views import Observed, ServiceView
 from sophia_operator.ports import Clock, Cluster, Metrics, Requests
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.telemetry import Telemetry
+from sophia_operator.runtime.turns import Turns
 from sophia_operator.runtime.wakeups import Wakeups
 
 
@@ -59,6 +60,7 @@ class World:
     wakeups: Wakeups
     telemetry: Telemetry
     mind: Mind = field(default_factory=Mind)
+    turns: Turns = field(default_factory=Turns)
     #: Waits for an event for at most so many seconds (None: for ever).
     wait: Callable[[asyncio.Event, float | None], Awaitable[None]] = wait_for
     #: A number from 0 to 1, to spread retries.
