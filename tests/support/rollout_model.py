@@ -191,7 +191,6 @@ class Model:
                 elif backend["name"].removesuffix("-check") == names.color_service(APP, Color.GREEN):
                     backend["weight"] = 100 - blue
         self.api.write(ROUTE, APP, body)
-        self.world.route_written_at = self.world.now
 
     def edit_selector(self, service: str, release: str) -> None:
         """Somebody points a Service elsewhere."""
@@ -255,11 +254,11 @@ class Model:
     def _rest(self) -> None:
         if not self.run(900, until_quiet=True):
             # Gates are looked at while a rollout is paused; everything else must rest.
-            if not self._is_paused():
+            if not self._is_held():
                 raise self.rules.broke("I9", f"not at rest after 900 s: {self.describe()}")
             before = {key: stored for key, stored in self.api.truth.items() if key[0] not in (SERVICE, RELEASE)}
             self.run(100)
-            if any(self.api.truth.get(key) is not stored for key, stored in before.items()) or not self._is_paused():
+            if any(self.api.truth.get(key) is not stored for key, stored in before.items()) or not self._is_held():
                 raise self.rules.broke("I9", f"children change while paused: {self.describe()}")
             return
         self.rules.meddled = False
@@ -299,6 +298,14 @@ class Model:
         if stalled is not None:
             return bool(stalled.message) and Reason(stalled.reason) in _STUCK_FOR_A_REASON
         return self._is_paused()
+
+    def _is_held(self) -> bool:
+        """Whether somebody, or a limit, holds the rollout under way."""
+        active = self.rules.active()
+        status = self.status(active) if active is not None else None
+        if active is None or status is None:
+            return False
+        return self.wish.paused or self.spec(active).intent is Intent.PAUSE or status.pause is not None
 
     def _is_paused(self) -> bool:
         paused = find(self._service_status().conditions, ConditionType.PAUSED)

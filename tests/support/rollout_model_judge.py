@@ -205,8 +205,8 @@ class Rules:
         drain = timedelta(seconds=spec.snapshot.plan.drain_seconds)
         last = self._world.last_share_at.get(name)
         carries = shares.get(name, 0) > 0
-        if name in self.forgotten and self.meddled and not carries:
-            last = None  # somebody took its Service away and its status too: nobody can know when it last served
+        if self.meddled and (not about.fresh or name in self.forgotten):
+            return  # somebody gave it traffic, and the operator cannot know it yet, or has forgotten it
         if new < asked and (carries or (last is not None and self._world.now - last < drain)):
             raise self.broke("I2", f"{name} goes from {old} to {new} pods, it had traffic at {last}")
         if status is None or new >= asked or stable is None or name in self.forgotten:
@@ -237,13 +237,16 @@ class Rules:
         if self._shape is not None and shape != self._shape:
             raise self.broke("I7", f"the route was {self._shape} and is {shape}")
         self._shape = shape
-        old = self._by_release(weights_of(before)) if before is not None else {}
-        self._spread(about, old, self._by_release(weights))
+        old = self._by_release(weights_of(before), about) if before is not None else {}
+        self._spread(about, old, self._by_release(weights, about))
 
-    def _by_release(self, weights: Mapping[Color, int]) -> dict[str | None, int]:
+    def _by_release(self, weights: Mapping[Color, int], about: Pass) -> dict[str | None, int]:
         out: dict[str | None, int] = {}
         for color, weight in weights.items():
-            release = self._world.selected(names.color_service(APP, color))
+            service = names.color_service(APP, color)
+            release = self._world.selected(service)
+            if service in self.misdirected and not about.fresh and color in about.observed.endpoints:
+                release = about.observed.endpoints[color].release  # as far as the operator can know
             out[release] = out.get(release, 0) + weight
         return out
 
@@ -281,7 +284,7 @@ class Rules:
         if stable is None:
             return
         self._sized(about, stable)
-        written = self._written()
+        written = self._written(about)
         for release, share in written.items():
             if release in (None, stable) or share == 0 or release is None:
                 continue
@@ -301,11 +304,11 @@ class Rules:
         if found is None or found.body["spec"]["replicas"] < full:
             raise self.broke("I2", f"{stable} is stable and does not have its {full} pods after a pass")
 
-    def _written(self) -> dict[str | None, int]:
+    def _written(self, about: Pass) -> dict[str | None, int]:
         if not self._world.gateway:
             return {self._world.selected(APP): 100}
         route = self._world.api.get(ROUTE, APP)
-        return self._by_release(weights_of(route.body)) if route is not None else {}
+        return self._by_release(weights_of(route.body), about) if route is not None else {}
 
     # -- who plays which part, by the statuses as they are stored
 

@@ -217,8 +217,6 @@ class Operator:
         self._guard()
         api.write(kind, name, body)
         api.note(kind, name)
-        if kind == ROUTE:
-            self._world.route_written_at = self._world.now
         self._world.record()
         self._judge.applied(about, kind, name, before.body if before is not None else None, body)
 

@@ -94,7 +94,8 @@ class World:
     changes: int = 0
     data_weights: dict[Color, int] | None = None
     data_candidate: Color | None = None
-    route_written_at: datetime = START
+    #: When the gateway said that it took up the route, until it has.
+    promised_at: datetime | None = None
     segments: list[Segment] = field(default_factory=list)
     last_share_at: dict[str, datetime] = field(default_factory=dict)
     #: When each release last had so many ready endpoints, by (release, count).
@@ -150,8 +151,14 @@ class World:
     # -- time and controllers
 
     def tick(self, seconds: float) -> None:
-        """Time passes."""
-        self.now += timedelta(seconds=seconds)
+        """Time passes. What the gateway says that it did, it does before long."""
+        end = self.now + timedelta(seconds=seconds)
+        if self.promised_at is not None:
+            self.now = max(self.now, min(end, self.promised_at + timedelta(seconds=DATA_PLANE_LAG_SECONDS)))
+            self.record()
+            if self.now < end:
+                self.step_gateway_data()
+        self.now = end
         self.record()
 
     def record(self) -> None:
@@ -230,13 +237,17 @@ class World:
         """The gateway's controller says that it has taken up the route."""
         route = self.api.get(ROUTE, APP)
         if route is not None:
+            before = self.api.versions
             self.api.write_status(ROUTE, APP, (route.generation, not self.faults.route_refused))
+            if self.api.versions != before and not self.faults.route_refused:
+                self.promised_at = self.now
 
     def step_gateway_data(self) -> None:
         """The proxies do what the route says."""
         route = self.api.get(ROUTE, APP)
         if route is not None and self.faults.route_refused:
             return
+        self.promised_at = None
         self.data_weights = None if route is None else weights_of(route.body)
         self.data_candidate = None if route is None else candidate_of(route.body)
         self.record()
@@ -251,8 +262,7 @@ class World:
         self.step_deployments()
         if not faults.gateway_stuck:
             self.step_gateway_status()
-            early = faults.gateway_early and (self.now - self.route_written_at).total_seconds() < DATA_PLANE_LAG_SECONDS
-            if not early:
+            if not faults.gateway_early:
                 self.step_gateway_data()
         self.record()
 

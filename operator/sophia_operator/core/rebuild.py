@@ -74,7 +74,9 @@ def _runs(release: ReleaseView, observed: Observed) -> bool:
 
 
 def _color_of(release: ReleaseView, observed: Observed) -> Color | None:
-    return next((c for c, seen in observed.endpoints.items() if seen.release == release.name), None)
+    """Colour whose Service selects the release; of two, as when somebody edited one, that with more traffic."""
+    places = [c for c, seen in observed.endpoints.items() if seen.release == release.name]
+    return max(places, key=lambda c: observed.written_weight(c) or 0, default=None)
 
 
 def _serving(scene: Scene, lost: list[ReleaseView]) -> tuple[ReleaseView, Color] | None:
