@@ -26,3 +26,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     if choose.remembered() is not None:
         bringup.down()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Add the books of all tests up."""
+    sums = {"sent": 0, "lost": 0, "lost_by_crash": 0, "app_errors": 0}
+    found = [r for reports in terminalreporter.stats.values() for r in reports if getattr(r, "when", "") == "teardown"]
+    for key, value in (pair for report in found for pair in report.user_properties):
+        if key in sums:
+            sums[key] += int(value)
+    if sums["sent"]:
+        terminalreporter.write_line(
+            f"load: {sums['sent']} requests sent, {sums['lost']} lost; made on purpose: {sums['app_errors']} errors, "
+            f"{sums['lost_by_crash']} lost by a release that crashed under traffic"
+        )

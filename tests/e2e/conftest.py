@@ -113,17 +113,3 @@ def loaded(
         report = world.load.report()
         lost = "lost_by_crash" if world.loses_by_crash else "lost"
         request.node.user_properties += [("sent", report.sent), (lost, report.lost), ("app_errors", report.app_errors)]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Add the books of all tests up."""
-    sums = {"sent": 0, "lost": 0, "lost_by_crash": 0, "app_errors": 0}
-    found = [r for reports in terminalreporter.stats.values() for r in reports if getattr(r, "when", "") == "teardown"]
-    for key, value in (pair for report in found for pair in report.user_properties):
-        if key in sums:
-            sums[key] += int(value)
-    if sums["sent"]:
-        terminalreporter.write_line(
-            f"load: {sums['sent']} requests sent, {sums['lost']} lost; made on purpose: {sums['app_errors']} errors, "
-            f"{sums['lost_by_crash']} lost by a release that crashed under traffic"
-        )

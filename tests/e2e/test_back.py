@@ -67,7 +67,7 @@ def test_fails_only_under_load(loaded: Make) -> None:
 def test_crash_loop_never_gets_traffic(loaded: Make) -> None:
     plan = rollout(progressDeadlineSeconds=15)
     world = loaded(plan=plan)
-    world.service.apply(env={"DEMO_VERSION": "2", "DEMO_CRASH_AFTER_SECONDS": "0.3"}, plan=plan)
+    world.service.apply(env={"DEMO_VERSION": "2", "DEMO_CRASH_AFTER_SECONDS": "0"}, plan=plan)
     release = goes_back(world, "Failed")
     assert release["status"]["outcome"]["reason"] in ("CrashLoop", "ProgressDeadlineExceeded")
     report = world.report()
