@@ -1,0 +1,106 @@
+"""Who looks again when something changes, and who is left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sophia_operator.core.names import LABEL_SERVICE
+from sophia_operator.runtime.store import ObjectStore
+from sophia_operator.runtime.wakeups import HOSTNAME, Feed, Wakeups
+
+APP = ("shop", "app")
+OTHER = ("shop", "other")
+
+
+@pytest.fixture
+def causes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def wakeups(causes: list[str]) -> Wakeups:
+    made = Wakeups(causes.append)
+    made.event(APP)
+    made.event(OTHER)
+    return made
+
+
+@pytest.fixture
+def feed(wakeups: Wakeups) -> Feed:
+    return Feed(ObjectStore(), wakeups)
+
+
+def obj(kind: str, name: str, version: int = 1, service: str | None = None, **rest: Any) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "namespace": "shop", "uid": name, "resourceVersion": str(version)}
+    metadata |= rest.pop("metadata", {})
+    if service is not None:
+        metadata["labels"] = {LABEL_SERVICE: service}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **rest}
+
+
+def woken(wakeups: Wakeups) -> set[tuple[str, str]]:
+    out = {service for service in (APP, OTHER) if wakeups.event(service).is_set()}
+    for service in out:
+        wakeups.event(service).clear()
+    return out
+
+
+def test_a_service_and_its_children_wake_it_alone(wakeups: Wakeups, feed: Feed, causes: list[str]) -> None:
+    feed.seen(obj("ManagedService", "app", spec={}))
+    assert woken(wakeups) == {APP}
+    feed.seen(obj("Pod", "app-1-x", service="app", status={}))
+    assert woken(wakeups) == {APP}
+    feed.gone(obj("Pod", "app-1-x", version=2, service="app", status={}))
+    assert woken(wakeups) == {APP}
+    assert causes == ["ManagedService", "Pod", "Pod"]
+
+
+def test_what_is_no_news_wakes_nobody(wakeups: Wakeups, feed: Feed) -> None:
+    feed.seen(obj("Pod", "p", service="app", status={"phase": "Running"}))
+    woken(wakeups)
+    feed.seen(obj("Pod", "p", version=2, service="app", status={"phase": "Running", "podIP": "10.0.0.1"}))
+    feed.gone(obj("Pod", "q", service="app"))
+    assert woken(wakeups) == set()
+
+
+def test_dependencies_wake_those_that_have_them(wakeups: Wakeups, feed: Feed) -> None:
+    wakeups.depend(APP, frozenset({("ConfigMap", "shop", "settings"), ("Gateway", "infra", "gw")}))
+    wakeups.depend(OTHER, frozenset({("Gateway", "infra", "gw")}))
+    feed.seen(obj("ConfigMap", "settings", data={"a": "1"}))
+    assert woken(wakeups) == {APP}
+    feed.seen(obj("ConfigMap", "unrelated", data={"a": "1"}))
+    assert woken(wakeups) == set()
+    feed.seen(obj("Gateway", "gw", metadata={"namespace": "infra"}, spec={}))
+    assert woken(wakeups) == {APP, OTHER}
+    wakeups.depend(APP, frozenset())
+    feed.gone(obj("Gateway", "gw", version=2, metadata={"namespace": "infra"}, spec={}))
+    assert woken(wakeups) == {OTHER}
+
+
+def test_a_route_of_others_wakes_by_its_host_names_and_only_when_its_spec_changes(wakeups: Wakeups, feed: Feed) -> None:
+    wakeups.depend(APP, frozenset({(HOSTNAME, "", "a.example.com")}))
+
+    def route(version: int, generation: int, *hostnames: str) -> dict[str, Any]:
+        spec = {"hostnames": list(hostnames)}
+        return obj(
+            "HTTPRoute", "theirs", version, metadata={"generation": generation}, spec=spec, status={"v": version}
+        )
+
+    feed.seen(route(1, 1, "a.example.com"))
+    assert woken(wakeups) == {APP}
+    feed.seen(route(2, 1, "a.example.com"))
+    assert woken(wakeups) == set()
+    feed.seen(route(3, 2, "b.example.com"))
+    assert woken(wakeups) == {APP}
+    feed.seen(route(4, 3, "c.example.com"))
+    assert woken(wakeups) == set()
+
+
+def test_a_service_that_runs_no_loop_is_forgotten(wakeups: Wakeups, causes: list[str]) -> None:
+    wakeups.depend(APP, frozenset({("ConfigMap", "shop", "settings")}))
+    wakeups.forget(APP)
+    wakeups.changed(("ConfigMap", "shop", "settings"), "ConfigMap")
+    wakeups.wake(APP, "ManagedService")
+    assert causes == []
