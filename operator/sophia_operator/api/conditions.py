@@ -57,7 +57,6 @@ class Reason(StrEnum):
     ROLLED_BACK = "RolledBack"
     SUPERSEDED = "Superseded"
     REVERTED = "Reverted"
-    RETIRED = "Retired"
     REBUILT = "Rebuilt"
     AVAILABLE = "Available"
     VERIFIED = "Verified"
@@ -70,9 +69,7 @@ class Reason(StrEnum):
     AWAITING_DRAIN = "AwaitingDrain"
     STABLE_NOT_READY = "StableNotReady"
     METRICS_UNAVAILABLE = "MetricsUnavailable"
-    WEIGHT_UNCONFIRMED = "WeightUnconfirmed"
     SCALED_TO_ZERO = "ScaledToZero"
-    NOT_NEEDED = "NotNeeded"
     # failures
     ABORTED = "Aborted"
     GATE_FAILED = "GateFailed"

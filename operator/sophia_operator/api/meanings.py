@@ -11,7 +11,7 @@ from typing import Final
 from sophia_operator.api.conditions import ConditionType, Reason
 
 CONDITION_MEANINGS: Final[Mapping[ConditionType, str]] = {
-    ConditionType.READY: "Users are served: the stable release has its pods, and the route leads to it. Always there.",
+    ConditionType.READY: "What the spec asks for serves: it is the stable release, ready, with all traffic. Always there.",
     ConditionType.AVAILABLE: "The stable release has its ready pods and serves, whatever a rollout does meanwhile.",
     ConditionType.RECONCILING: "Work is under way to bring what runs to what the spec says. There only while true.",
     ConditionType.STALLED: "Nothing will change until somebody acts; the message says how. There only while true.",
@@ -37,7 +37,6 @@ REASON_MEANINGS: Final[Mapping[Reason, str]] = {
     Reason.ROLLED_BACK: "All traffic is back at the stable release.",
     Reason.SUPERSEDED: "A newer change came before this release was promoted.",
     Reason.REVERTED: "The spec went back to the stable release, so the rollout ended without a failure.",
-    Reason.RETIRED: "The release was kept for its time after a promotion and is scaled to zero now.",
     Reason.REBUILT: "The status was missing or inconsistent and was rebuilt from what serves traffic.",
     Reason.AVAILABLE: "What is spoken of is there and works.",
     Reason.VERIFIED: "What was written was seen to hold.",
@@ -50,9 +49,7 @@ REASON_MEANINGS: Final[Mapping[Reason, str]] = {
     Reason.AWAITING_DRAIN: "The release is without traffic, and is given its time to drain before it is scaled down.",
     Reason.STABLE_NOT_READY: "The stable release is short of ready pods; a rollout does not go on meanwhile.",
     Reason.METRICS_UNAVAILABLE: "Prometheus cannot be reached or answers with an error.",
-    Reason.WEIGHT_UNCONFIRMED: "What was seen in the traffic does not agree with the written weight, or not yet.",
     Reason.SCALED_TO_ZERO: "The spec asks for no replicas, so nothing serves.",
-    Reason.NOT_NEEDED: "Nothing in the spec asks for it.",
     Reason.ABORTED: "Somebody set the Release's intent to Abort.",
     Reason.GATE_FAILED: "A gate failed more often than its failureLimit allows; status.gates has its numbers.",
     Reason.SMOKE_TEST_FAILED: "A smoke test failed all its attempts; status.smokeTests says what was wrong.",

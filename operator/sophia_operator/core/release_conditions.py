@@ -22,6 +22,7 @@ def refresh(release: ReleaseView, status: ReleaseStatus, step: Step | None, scen
     if held is not None and held[0] in PAUSES:
         conditions = author.put(conditions, ConditionType.PAUSED, held)
     conditions = _metrics(status, scene, author, conditions)
+    conditions = _traffic(status, author, conditions)
     conditions = _drain(release, author, conditions)
     return status.model_copy(
         update={
@@ -56,6 +57,17 @@ def _progress(status: ReleaseStatus, step: Step | None, author: Author) -> list[
         return conditions
     stalled = step is not None and step.stalls
     return author.put(conditions, ConditionType.STALLED if stalled else ConditionType.RECONCILING, why)
+
+
+def _traffic(status: ReleaseStatus, author: Author, conditions: list[Condition]) -> list[Condition]:
+    """Whether the weight of the stage was seen in the traffic; there only while the release is being shifted to."""
+    if status.state is not ReleaseState.SHIFTING or status.stage is None:
+        return drop(conditions, ConditionType.TRAFFIC_VERIFIED)
+    message = status.weights.message or "the weight was just decided"
+    if status.stage.effective_at is None:
+        why = (Reason.AWAITING_OBSERVATION, message)
+        return author.put(conditions, ConditionType.TRAFFIC_VERIFIED, why, ConditionStatus.UNKNOWN)
+    return author.put(conditions, ConditionType.TRAFFIC_VERIFIED, (Reason.VERIFIED, message))
 
 
 def _drain(release: ReleaseView, author: Author, conditions: list[Condition]) -> list[Condition]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from sophia_operator.api.conditions import PAUSES, Reason
-from sophia_operator.api.release import Color, ReleaseState, ReleaseStatus, WeightStatus
+from sophia_operator.api.release import Color, ReleaseState, WeightStatus
 from sophia_operator.core.placement import is_drained
 from sophia_operator.core.scene import Scene
 from sophia_operator.core.steps import hold
@@ -118,8 +118,3 @@ def supersede(release: ReleaseView, by: str, now: datetime) -> Step:
         state_since=now,
         ended_at=now,
     )
-
-
-def initial(now: datetime) -> ReleaseStatus:
-    """Status of a release that was just made."""
-    return ReleaseStatus(state=ReleaseState.PENDING, state_since=now)
