@@ -108,11 +108,12 @@ class Telemetry:
     ) -> None:
         """A Release's status was written."""
         place = (namespace, service)
+        # Only of the release under way: those that ended keep the gates of their own time.
         if after.state.is_active:
             self._stage.labels(*place).set(after.stage.index + 1 if after.stage is not None else 0)
             self._weight.labels(*place).set(after.weights.wanted_percent)
-        for gate in after.gates:
-            self._verdict.labels(*place, gate.name).set(_VERDICTS[gate.verdict])
+            for gate in after.gates:
+                self._verdict.labels(*place, gate.name).set(_VERDICTS[gate.verdict])
         if after.state is before.state or after.state not in _ENDED:
             return
         outcome = after.state.value
