@@ -11,7 +11,7 @@ from typing import Final
 from sophia_operator.api.conditions import ConditionType, Reason
 
 CONDITION_MEANINGS: Final[Mapping[ConditionType, str]] = {
-    ConditionType.READY: "What the spec asks for serves: it is the stable release, ready, with all traffic. Always there.",
+    ConditionType.READY: "What the spec asks for is the stable release, ready, with all traffic. Always there.",
     ConditionType.AVAILABLE: "The stable release has its ready pods and serves, whatever a rollout does meanwhile.",
     ConditionType.RECONCILING: "Work is under way to bring what runs to what the spec says. There only while true.",
     ConditionType.STALLED: "Nothing will change until somebody acts; the message says how. There only while true.",
