@@ -26,6 +26,7 @@ from sophia_operator.adapters.prometheus import PrometheusMetrics
 from sophia_operator.api.metrics import PrometheusAccess
 from sophia_operator.ports import Cluster, ObjectRef
 from sophia_operator.runtime.audit import Audit
+from sophia_operator.runtime.elsewhere import Elsewhere
 from sophia_operator.runtime.leader import FencedCluster, Lease, Terms
 from sophia_operator.runtime.logging import configure
 from sophia_operator.runtime.prime import prime
@@ -110,7 +111,8 @@ class Operator:
             stack.push_async_callback(metrics.close)
             requests = HttpRequests()
             stack.push_async_callback(requests.close)
-            world = World(guarded, store, metrics, requests, clock, wakeups, self._telemetry)
+            elsewhere = Elsewhere(cluster, store, clock, options.namespaces) if options.namespaces else None
+            world = World(guarded, store, metrics, requests, clock, wakeups, self._telemetry, elsewhere=elsewhere)
             if not await _unless_stopped(prime(feed, cluster, options.namespaces)):
                 return 0
             # Before the framework starts: it ends every task that is younger than itself.

@@ -20,6 +20,7 @@ from sophia_operator.core.findings import (
     SmokeRequest,
     SmokeResult,
 )
+from sophia_operator.runtime.elsewhere import Elsewhere
 from sophia_operator.runtime.loop import Gone, ServiceLoop
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.telemetry import Telemetry
@@ -72,10 +73,13 @@ class Harness:
     #: Users send requests; without them metrics are empty.
     traffic_flows: bool = True
     crashes: int = 0
+    #: Makes what reads Gateways that no watch brings.
+    elsewhere: Callable[[Harness], Elsewhere] | None = None
 
     def __post_init__(self) -> None:
         self.cluster = FakeCluster(clock=lambda: self.now)
         self.controllers = Controllers(self.cluster)
+        self.clock = _Clock(self)
         self.telemetry = Telemetry(process=False)
         self.controllers.add_gateway()
         self.cluster.add(self.spec)
@@ -91,11 +95,12 @@ class Harness:
             store=self.store,
             metrics=_Metrics(self),
             requests=_Requests(self),
-            clock=_Clock(self),
+            clock=self.clock,
             wakeups=self.wakeups,
             telemetry=self.telemetry,
             mind=self.mind,
             jitter=lambda: 0.5,
+            elsewhere=self.elsewhere(self) if self.elsewhere is not None else None,
         )
         self.loop = ServiceLoop((NAMESPACE, NAME), world)
 

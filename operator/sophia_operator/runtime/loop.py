@@ -153,6 +153,8 @@ class ServiceLoop:
         now = self._world.clock.now()
         if self._refused is not None and self._refused[1] <= now:
             self._refused = None
+        if self._world.elsewhere is not None:
+            await self._world.elsewhere.look(service)
         blockers = [*self._applier.blockers, *([self._refused[0]] if self._refused else [])]
         sight = observe.observe(self._world.store, service, blockers)
         self._world.wakeups.depend(self._key, sight.depends_on)

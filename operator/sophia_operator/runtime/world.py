@@ -17,6 +17,7 @@ from sophia_operator.core.placement import Placement
 from sophia_operator.core.render import ChildRef, Desired
 from sophia_operator.core.views import Observed, ServiceView
 from sophia_operator.ports import Clock, Cluster, Metrics, Requests
+from sophia_operator.runtime.elsewhere import Elsewhere
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.telemetry import Telemetry
 from sophia_operator.runtime.turns import Turns
@@ -61,6 +62,8 @@ class World:
     telemetry: Telemetry
     mind: Mind = field(default_factory=Mind)
     turns: Turns = field(default_factory=Turns)
+    #: Reads what no watch brings; None when everything is watched.
+    elsewhere: Elsewhere | None = None
     #: Waits for an event for at most so many seconds (None: for ever).
     wait: Callable[[asyncio.Event, float | None], Awaitable[None]] = wait_for
     #: A number from 0 to 1, to spread retries.
