@@ -24,7 +24,7 @@ _MERGE: Final = "application/merge-patch+json"
 _JSON: Final = "application/json"
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _CONNECT_SECONDS: Final = 3.0
-_PAGE: Final = 500
+_PAGE: Final = 100
 
 #: Told of each request: verb, kind, and the HTTP status or `error`.
 Observer = Callable[[str, str, str], None]

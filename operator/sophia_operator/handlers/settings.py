@@ -34,6 +34,8 @@ def settings() -> kopf.OperatorSettings:
     made.persistence.finalizer = FINALIZER
     made.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
     made.persistence.diffbase_storage = _NoDiffBase()
+    # A worker of an object holds its newest event until it is idle for so long.
+    made.queueing.idle_timeout = 0.5
     made.posting.enabled = False  # our own Events are told by the loop
     made.peering.standalone = True  # the Lease sees to it that there is one
     made.watching.server_timeout = 290
