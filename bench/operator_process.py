@@ -95,10 +95,14 @@ class OperatorProcess:
         """The process id."""
         return self._process.pid
 
+    def check(self) -> None:
+        """Raise RuntimeError when it has ended."""
+        if (code := self._process.poll()) is not None:
+            raise RuntimeError(f"the operator ended with code {code}:\n{self._tail()}")
+
     def metrics(self) -> Samples | None:
         """Its metrics; None while it does not answer. Raises RuntimeError when it has ended."""
-        if (code := self._process.poll()) is not None:
-            raise RuntimeError(f"the operator ended with code {code}:\n{self._log.read_text()[-4000:]}")
+        self.check()
         try:
             with urllib.request.urlopen(self._metrics_url, timeout=10) as answer:
                 return Samples.parse(answer.read().decode())

@@ -121,6 +121,7 @@ class Measurement:
         applied = time.monotonic() - began
         async with asyncio.timeout(self._parameters.wait_seconds):
             while (settled := await self._settled()) < len(objects):
+                operator.check()
                 self._say(f"settled {settled} of {len(objects)} after {time.monotonic() - began:.0f} s")
                 await asyncio.sleep(max(0.2, min(5.0, len(objects) / 200)))
         seconds = time.monotonic() - began
