@@ -89,6 +89,26 @@ def test_gateway_controller_restarted_in_mid_stage(loaded: Make) -> None:
     world.report()
 
 
+@pytest.mark.disruptive
+def test_gateway_rolled_in_mid_stage(loaded: Make) -> None:
+    """Every Envoy is replaced while green has a share: a new one begins its counts at zero."""
+    plan = rollout(stages=stages(25, 100, seconds=12))
+    world = loaded(plan=plan)
+    api = world.service.api
+    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
+    world.service.wait_stage(2, 0)
+    old = {p["metadata"]["name"] for p in api.list("Pod", "projectcontour", "app=envoy")}
+    restarted = {"spec": {"template": {"metadata": {"annotations": {"restarted-by-test": world.service.namespace}}}}}
+    api.merge("Deployment", "projectcontour", "envoy", restarted)
+
+    def replaced() -> bool | None:
+        return not old & {p["metadata"]["name"] for p in api.list("Pod", "projectcontour", "app=envoy")} or None
+
+    api.until("every Envoy to be replaced", replaced, seconds=90)
+    world.service.wait_state(2, "Promoted", seconds=180)
+    world.report()
+
+
 def test_newer_change_supersedes_and_those_between_are_skipped(loaded: Make) -> None:
     plan = rollout(stages=stages(25, 100, seconds=6))
     world = loaded(plan=plan)
