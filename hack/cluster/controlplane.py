@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import tempfile
@@ -33,11 +34,12 @@ _LOCKED_WITHIN_SECONDS = 1.0
 
 
 @contextmanager
-def running(*, controller_manager: bool = False) -> Iterator[Path]:
+def running(*, controller_manager: bool = False, audit_log: Path | None = None) -> Iterator[Path]:
     """Start a control plane in a temporary directory and yield the path of an administrator's kubeconfig.
 
     With ``controller_manager`` the built-in controllers run as well: garbage collection, Deployments,
-    namespaces that go away, service accounts. There is no kubelet, so no pod ever runs. Whatever is
+    namespaces that go away, service accounts. There is no kubelet, so no pod ever runs. ``audit_log`` is
+    a file that gets one JSON line for each request, who made it among the rest. Whatever is
     missing of the programs is provided first, which can take minutes on a bare machine. Everything ends
     when the block ends, and when this process dies. Raises daemons.DaemonError when it does not become ready.
     """
@@ -61,7 +63,8 @@ def running(*, controller_manager: bool = False) -> Iterator[Path]:
             started.append(daemon)
 
         start(components.etcd(endpoints, directory / "etcd"))
-        start(components.apiserver(endpoints, keys, service_accounts=controller_manager, kubelet=False))
+        words = components.apiserver(endpoints, keys, service_accounts=controller_manager, kubelet=False)
+        start([*words, *(_audit(directory, audit_log) if audit_log is not None else [])])
         daemons.wait_until(
             lambda: daemons.api_ready(endpoints.server, keys, components.ADMIN.name),
             started,
@@ -78,6 +81,20 @@ def running(*, controller_manager: bool = False) -> Iterator[Path]:
             (port,) = daemons.free_ports(1)
             start(components.controller_manager(keys, access, port=port))
         yield _access(directory / "kubeconfig", endpoints, keys, components.ADMIN)
+
+
+def _audit(directory: Path, log: Path) -> list[str]:
+    """Flags of the API server to log each request once it is answered."""
+    policy = {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived", "ResponseStarted"],
+        "rules": [{"level": "Metadata"}],
+    }
+    path = directory / "audit-policy.json"
+    path.write_text(json.dumps(policy))
+    # A line is there before the answer is sent, so that whoever got the answer finds it.
+    return [f"--audit-policy-file={path}", f"--audit-log-path={log.absolute()}", "--audit-log-mode=blocking-strict"]
 
 
 def _endpoints() -> components.Endpoints:
