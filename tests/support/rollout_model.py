@@ -275,8 +275,12 @@ class Model:
         self.wish_for(paused=False)
         for name in self.api.names(RELEASE):
             status = self.status(name)
-            latched = status is not None and status.state.is_latched
-            self.intend(name, Intent.RETRY if latched else Intent.PROCEED)
+            intent = Intent.PROCEED
+            if status is not None and status.state.is_latched:
+                intent = Intent.RETRY
+            elif status is not None and status.pause is not None:
+                intent = Intent.PROMOTE  # evidence may be wanted that will never come, as of a time without requests
+            self.intend(name, intent)
         self._woken = True
 
     def _is_done(self) -> bool:

@@ -69,7 +69,7 @@ class Rules:
         self._one_move(about, before, after)
         self._unlatched(view, before, after)
         self._proved(about, name, spec, before, after)
-        self._advanced(name, spec, view, before, after)
+        self._advanced(about, name, spec, before, after)
         self._still_stable(name, before, after)
 
     def service_status(self, about: Pass, after: ManagedServiceStatus) -> None:
@@ -132,7 +132,7 @@ class Rules:
                 raise self.broke("I3", f"{name} goes to {after.state.value}, and never passed {test.name}")
 
     def _advanced(
-        self, name: str, spec: ReleaseSpec, view: ReleaseView, before: ReleaseStatus, after: ReleaseStatus
+        self, about: Pass, name: str, spec: ReleaseSpec, before: ReleaseStatus, after: ReleaseStatus
     ) -> None:
         if before.state is not ReleaseState.SHIFTING or before.stage is None or name in self.forgotten:
             return
@@ -146,12 +146,17 @@ class Rules:
             and after.stage is not None
             and after.stage.index > before.stage.index
         )
+        view = next(r for r in about.observed.releases if r.name == name)
         if not passed or view.spec.intent is Intent.PROMOTE:
             return
         since = before.stage.effective_at
         observe = spec.snapshot.plan.stages[before.stage.index].observe_seconds
         if since is None or self._world.now - since < timedelta(seconds=observe):
             raise self.broke("I4", f"stage {before.stage.index} of {name} passed before its time")
+        share = self._world.shares().get(name, 0.0)
+        known = about.fresh and about.changes == self._world.changes and self._world.promised_at is None
+        if known and abs(share - before.stage.weight_percent / 100) > 0.001:
+            raise self.broke("I4", f"stage {before.stage.index} of {name} passed, and its share is {share}")
         for gate in spec.snapshot.plan.gates:
             look = self._world.looks.get((name, gate.name))
             if gate.dry_run:
@@ -265,7 +270,7 @@ class Rules:
             if release == stable or status is None:
                 continue
             intent = next((r.spec.intent for r in about.observed.releases if r.name == release), None)
-            if status.state not in _SERVING or intent is Intent.ABORT:
+            if status.state not in _SERVING or (intent is Intent.ABORT and not _is_repairing(about)):
                 if risen or stable_ready:
                     raise self.broke("I5", f"{release} ({status.state.value}, {intent}) gets {share} %")
             elif status.state is ReleaseState.SHIFTING and status.stage is not None:
@@ -280,7 +285,7 @@ class Rules:
         """A pass came to its end. If nobody else did anything meanwhile, what it left must be right."""
         if not about.fresh or about.changes != self._world.changes:
             return
-        stable, active = self.stable(), self.active()
+        stable = self.stable()
         if stable is None:
             return
         self._sized(about, stable)
@@ -288,14 +293,13 @@ class Rules:
         for release, share in written.items():
             if release in (None, stable) or share == 0 or release is None:
                 continue
-            color = self._status(release)
-            ready = {c: self._world.ready(c) for c in Color}
-            home = color.color if color is not None else None
-            if home is not None and ready[home] == 0 and ready[home.other] > 0:
+            ready = {e.release: e.ready for e in about.observed.endpoints.values()}
+            if not ready.get(stable):
+                continue
+            if not ready.get(release):
                 raise self.broke("I1", f"{release} has {share} % and no ready endpoints, after a pass")
-            if self._intent(release) is Intent.ABORT and home is not None and ready[home.other] > 0:
+            if self._intent(release) is Intent.ABORT and not _is_repairing(about):
                 raise self.broke("I5", f"{release} has {share} % after a pass, and it is to be aborted")
-        del active
 
     def _sized(self, about: Pass, stable: str) -> None:
         found, active = self._world.api.get(DEPLOYMENT, stable), self.active()
@@ -345,6 +349,11 @@ class Rules:
         """Release under way."""
         found = [n for n in self._world.api.names(RELEASE) if (s := self._status(n)) is not None and s.state.is_active]
         return max(found, key=lambda n: self._spec(n).revision, default=None)
+
+
+def _is_repairing(about: Pass) -> bool:
+    """Whether the pass had lost statuses to mend: that comes first, and is all that the pass does."""
+    return any(r.status_lost for r in about.observed.releases)
 
 
 def _selected(service: Any) -> str | None:

@@ -183,8 +183,10 @@ def _note_traffic(release: ReleaseView, status: ReleaseStatus, observed: Observe
     """Since when the release has no weight: what drains, and what may be scaled down, hangs on it."""
     if status.color is None or status.state is ReleaseState.PENDING:
         return status
-    # Also behind the other colour, where somebody may have pointed its Service at it.
+    # Also behind the other colour, where somebody may have pointed its Service at it; and at home without a Service.
     served = [color for color, seen in observed.endpoints.items() if seen.release == release.name]
+    if status.color not in observed.endpoints:
+        served.append(status.color)
     settled = observed.route is None or observed.route.in_effect
     if any(observed.written_weight(color) for color in served):
         return status.model_copy(update={"without_traffic_since": None})

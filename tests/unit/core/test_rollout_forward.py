@@ -250,3 +250,20 @@ def test_pause_before_the_first_weight_holds_before_the_first_weight() -> None:
     world.intend("app-2", Intent.PROCEED)
     world.run(100)
     assert world.state("app-2") == "Promoted"
+
+
+def test_stage_does_not_pass_while_its_weight_is_not_there_any_more() -> None:
+    world = settled()
+    world.change(image="app:2")
+    while world.weight_of("app-2") == 0:
+        world.run(1)
+    world.run(8)
+    stage = world.releases["app-2"].status.stage
+    assert stage is not None
+    assert stage.effective_at is not None
+    world.lagging = True  # as when somebody edited the route, and the gateway has not taken up our correction
+    world.run(60)
+    assert world.weight_of("app-2") == 25
+    world.lagging = False
+    world.run(2)
+    assert world.weight_of("app-2") == 100

@@ -237,6 +237,9 @@ def _decide(release: ReleaseView, done: Step, scene: Scene, danger: Step | None)
         return Step(status, wait=done.wait, held_by=held)
     if danger is not None and danger.held_by is not None:
         return Step(status, wait=_soonest(done.wait, danger.wait), held_by=danger.held_by)
+    if stage.effective_at is not None and not _is_in_effect(stage, release, scene):
+        words = f"the route does not give {release.name} its {stage.weight_percent} % any more, or the gateway lags"
+        return Step(status, wait=done.wait, held_by=(Reason.AWAITING_OBSERVATION, words))
     last = stage.index == len(plan.stages) - 1
     if release.spec.intent is Intent.PROMOTE:
         return _hasten(release, done, last, scene.now)
@@ -248,6 +251,12 @@ def _decide(release: ReleaseView, done: Step, scene: Scene, danger: Step | None)
     if last:
         return promote(release, Reason.PROMOTED, f"all {len(plan.stages)} stages of {release.name} passed", scene.now)
     return _enter(release, stage.index + 1, Reason.STAGE_PASSED, f"stage {stage.index + 1} passed", scene.now)
+
+
+def _is_in_effect(stage: StageStatus, release: ReleaseView, scene: Scene) -> bool:
+    """Whether the weight that was observed still stands: somebody may have edited the route since."""
+    route, color = scene.observed.route, release.status.color
+    return route is not None and color is not None and route.in_effect and route.weights[color] == stage.weight_percent
 
 
 def _hasten(release: ReleaseView, done: Step, last: bool, now: datetime) -> Step:
