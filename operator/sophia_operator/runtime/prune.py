@@ -11,8 +11,8 @@ from sophia_operator.core.views import Observed, ReleaseView
 def beyond_history(observed: Observed, roles: Roles, placement: Placement, limit: int) -> tuple[ReleaseView, ...]:
     """Ended releases to delete, the oldest first, so that at most `limit` ended ones stay beside those in use.
 
-    Never the stable one, the one before it, the one under way, one that is placed or still has a Deployment with
-    pods, nor one with the hash that the spec asks for: a failure would be forgotten, and tried again.
+    Never the stable one, the one before it, the one under way, one that is placed or still has pods, nor the one that
+    the spec asks for: its failure would be forgotten, and it would be tried again.
     """
     placed = {name for name in placement.releases.values() if name is not None}
     placed |= {name for name, size in placement.replicas.items() if size > 0}
@@ -24,7 +24,7 @@ def beyond_history(observed: Observed, roles: Roles, placement: Placement, limit
     history = [
         r
         for r in observed.releases
-        if r.name not in placed | parts and _is_over(r) and r.spec.hash != roles.wanted_hash and not r.status_lost
+        if r.name not in placed | parts and _is_over(r) and not r.status_lost
     ]
     history.sort(key=lambda r: r.spec.revision)
     return tuple(history[: max(0, len(history) - limit)])
