@@ -57,6 +57,8 @@ class ServiceLoop:
         self._template = TemplateCheck(world.cluster)
         #: Why a Release could not be made, and until when that is taken to be so.
         self._refused: tuple[Blocker, datetime] | None = None
+        #: Why the service's spec cannot be read.
+        self._unreadable: Blocker | None = None
         self._failures = 0
         self._writing_passes = 0
         #: Whether a rollout was under way at the last look.
@@ -114,11 +116,10 @@ class ServiceLoop:
         world = self._world
         async with self._turn():
             obj = self._object()
-            try:
-                service = observe.service_view(obj)
-            except ValidationError as error:
-                status = invalid.status_of(obj, error, world.clock.now())
-                return None, await self._persistence.service(obj, observe.service_status(obj), status)
+            service = self._read(obj)
+            if service is None:
+                return None, await self._say_unreadable(obj)
+            seen = service
             observed = await self._observe(service)
             needs = world.mind.needs(service, observed, world.clock.now())
             if not needs:
@@ -129,14 +130,15 @@ class ServiceLoop:
             world.metrics,
             world.requests,
             wake=self._wake,
-            outdated=lambda: self._steered(service, observed),
+            outdated=lambda: self._steered(seen, observed),
         )
         if findings is None or self._steered(service, observed):
             return 0.0, 0
         async with self._turn():
             # Answers take time, and the world went on: what is decided on is what is there now.
             obj = self._object()
-            service = observe.service_view(obj)
+            service = self._read(obj)
+            assert service is not None  # its generation is the same
             return await self._decide(obj, service, replace(await self._observe(service), findings=findings))
 
     async def _decide(self, obj: Object, service: ServiceView, observed: Observed) -> tuple[float | None, int]:
@@ -149,13 +151,29 @@ class ServiceLoop:
             raise Gone
         return obj
 
+    def _read(self, obj: Object) -> ServiceView | None:
+        """The service; None when its spec cannot be read. `_unreadable` says what is wrong with it then."""
+        self._unreadable = None
+        try:
+            return observe.service_view(obj)
+        except ValidationError as error:
+            self._unreadable = invalid.blocker(error)
+            readable = invalid.readable(obj, self._world.store.children("Release", *self._key))
+            return observe.service_view(readable) if readable is not None else None
+
+    async def _say_unreadable(self, obj: Object) -> int:
+        assert self._unreadable is not None
+        status = invalid.status_of(obj, self._unreadable, self._world.clock.now())
+        return await self._persistence.service(obj, observe.service_status(obj), status)
+
     async def _observe(self, service: ServiceView) -> Observed:
         now = self._world.clock.now()
         if self._refused is not None and self._refused[1] <= now:
             self._refused = None
         if self._world.elsewhere is not None:
             await self._world.elsewhere.look(service)
-        blockers = [*self._applier.blockers, *([self._refused[0]] if self._refused else [])]
+        known = (self._unreadable, *self._applier.blockers, self._refused[0] if self._refused is not None else None)
+        blockers = [blocker for blocker in known if blocker is not None]
         sight = observe.observe(self._world.store, service, blockers)
         self._world.wakeups.depend(self._key, sight.depends_on)
         self._rolling = any(r.status.state.is_active for r in sight.observed.releases)

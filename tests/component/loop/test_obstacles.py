@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sophia_operator.core.findings import Samples
 from sophia_operator.ports import Object
 from tests.support.fake_cluster import Call, Fault
 from tests.support.fake_cluster_controllers import Behaviour
@@ -246,6 +247,31 @@ async def test_a_spec_that_admission_let_through_is_named_and_nothing_is_touched
     calls = len(harness.cluster.calls)
     await harness.run(5)
     assert len(harness.cluster.calls) == calls
+
+
+_NO_PLAN = {"stages": [{"weightPercent": 60, "observeSeconds": 1}, {"weightPercent": 30, "observeSeconds": 1}]}
+
+
+async def test_a_first_spec_that_admission_let_through_is_named() -> None:
+    harness = Harness(managed_service(rollout=_NO_PLAN))
+    await harness.run(3)
+    assert stalled(harness, "InvalidSpec", "stages must rise and end at 100")
+    assert list(harness.cluster.all("Release")) == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_rollout_goes_on_by_its_own_plan_while_the_spec_cannot_be_read(restarted: bool) -> None:
+    harness = await served()
+    harness.change()
+    await harness.run_until(lambda: harness.shares().get("app-2") == 25)
+    harness.change("app:3", rollout=_NO_PLAN)
+    if restarted:
+        harness.start()
+    harness.gate = lambda _: Samples({"total": 1000.0, "errors": 900.0})
+    await harness.run_until(lambda: harness.state("app-2") in ("RolledBack", "Failed"))
+    assert harness.shares() == {"app-1": 100}
+    assert stalled(harness, "InvalidSpec", "stages must rise and end at 100")
+    assert harness.state("app-3") is None
 
 
 async def test_a_bug_in_a_decision_stops_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
