@@ -158,6 +158,23 @@ async def test_an_object_that_loses_our_label_is_ours_all_the_same() -> None:
     assert service["metadata"]["labels"]["sophia.ai/service"] == NAME
 
 
+async def test_an_object_that_is_going_is_not_written_and_made_anew_once_it_is_gone() -> None:
+    harness = await served()
+
+    def go(obj: dict[str, Any]) -> None:
+        obj["metadata"].update(deletionTimestamp="2026-01-01T00:00:00Z", finalizers=["example.com/slow"])
+        obj["spec"]["selector"] = {"app": "theirs"}
+
+    harness.cluster.edit("Service", "app-green", go)
+    writes = len(harness.cluster.writes)
+    await harness.run(3)
+    assert [c for c in harness.cluster.writes[writes:] if c.name == "app-green"] == []
+    harness.cluster.remove("Service", "app-green")
+    await harness.run(3)
+    assert harness.cluster.find("Service", "app-green") is not None
+    assert harness.settled()
+
+
 async def test_a_release_of_that_name_that_is_not_ours() -> None:
     harness = await served()
     release = dict(harness.cluster.find("Release", "app-1") or {})
