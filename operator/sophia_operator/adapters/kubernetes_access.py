@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import getproxies
 
 from kubernetes.aio import client, config
 
@@ -73,4 +74,7 @@ async def load(kubeconfig: Path | None = None, context: str | None = None) -> Ac
             )
     except (config.ConfigException, OSError) as error:
         raise AccessError(str(error)) from error
+    # Proxies that the environment names are used. Without any, the library would still look for a .netrc, in a
+    # thread, before each request.
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
     return Access(configuration)
