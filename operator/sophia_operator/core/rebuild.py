@@ -13,24 +13,13 @@ def step(scene: Scene) -> Step | None:
     """Mend one release whose status was lost; None when there is nothing to mend."""
     lost = [r for r in scene.observed.releases if r.status_lost]
     if not lost:
-        return None
+        return _adopt(scene)
     if _is_doubtful(scene.roles.stable, lost, scene):
         found = _serving(scene, lost)
         if found is not None:
             release, color = found
-            return move(
-                release,
-                ReleaseState.PROMOTED,
-                Reason.REBUILT,
-                f"status of {release.name} was lost; it serves as {color.value}, so it is the stable release",
-                scene.now,
-                state_since=scene.now,
-                color=color,
-                promoted_at=scene.now,
-                started_at=scene.now,
-                ended_at=scene.now,
-                weights=WeightStatus(wanted_percent=100),
-            )
+            why = f"status of {release.name} was lost; it serves as {color.value}, so it is the stable release"
+            return _make_stable(release, color, why, scene)
     for release in lost:
         place = _color_of(release, scene.observed)
         if place is not None and _runs(release, scene.observed) and scene.roles.stable is not None:
@@ -46,6 +35,36 @@ def step(scene: Scene) -> Step | None:
                 outcome=Outcome(state=ReleaseState.PENDING, reason=Reason.REBUILT.value, message=why),
             )
     return None
+
+
+def _adopt(scene: Scene) -> Step | None:
+    """A release that has traffic while nothing is known to be stable, as when that was forgotten for good."""
+    active = scene.roles.active
+    if scene.roles.stable is not None or active is None or active.status.state is not ReleaseState.SHIFTING:
+        return None
+    color = active.status.color
+    if color is None or scene.observed.ready(color, active.name) == 0 or not scene.observed.written_weight(color):
+        return None
+    why = f"{active.name} has traffic, and no release is known that it could go back to"
+    return _make_stable(active, color, why, scene)
+
+
+def _make_stable(release: ReleaseView, color: Color, why: str, scene: Scene) -> Step:
+    return move(
+        release,
+        ReleaseState.PROMOTED,
+        Reason.REBUILT,
+        why,
+        scene.now,
+        state_since=scene.now,
+        color=color,
+        promoted_at=scene.now,
+        started_at=release.status.started_at or scene.now,
+        ended_at=scene.now,
+        pause=None,
+        outcome=None,
+        weights=WeightStatus(wanted_percent=100),
+    )
 
 
 def _is_doubtful(stable: ReleaseView | None, lost: list[ReleaseView], scene: Scene) -> bool:
@@ -87,17 +106,26 @@ def _serving(scene: Scene, lost: list[ReleaseView]) -> tuple[ReleaseView, Color]
     route it is what the status names all the same, else the oldest that has ready pods.
     """
     placed = [(r, c) for r in lost if (c := _color_of(r, scene.observed)) is not None]
+    by_name = _named(scene, lost)
     active = scene.roles.active
     if active is not None and active.status.color is not None:
-        return next(((r, c) for r, c in placed if c is active.status.color.other), None)
-    named = scene.service.status.stable.name if scene.service.status.stable is not None else None
-    by_name = next(((r, c) for r, c in placed if r.name == named), None)
-    if by_name is not None and _ready(by_name[0], scene.observed) > 0:
-        return by_name
+        home = active.status.color.other
+        return next(((r, c) for r, c in [*placed, *by_name] if c is home), None)
+    if by_name and _ready(by_name[0][0], scene.observed) > 0:
+        return by_name[0]
     serving = [(r, c) for r, c in placed if (scene.observed.written_weight(c) or 0) > 0]
     if serving:
         return min(serving, key=lambda rc: rc[0].spec.revision)
-    if by_name is not None:
-        return by_name
+    if by_name:
+        return by_name[0]
     ready = [(r, c) for r, c in placed if scene.observed.ready(c, r.name) > 0 and scene.observed.route is None]
     return min(ready, key=lambda rc: rc[0].spec.revision) if ready and scene.service.status.last_revision > 1 else None
+
+
+def _named(scene: Scene, lost: list[ReleaseView]) -> list[tuple[ReleaseView, Color]]:
+    """The lost release that the service's own status names, where it is placed, or was, when it has pods at all."""
+    named = scene.service.status.stable
+    if named is None:
+        return []
+    found = [r for r in lost if r.name == named.name and _runs(r, scene.observed)]
+    return [(r, c) for r in found if (c := _color_of(r, scene.observed) or named.color) is not None]

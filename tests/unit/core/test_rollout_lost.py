@@ -108,3 +108,27 @@ def test_release_keeps_its_pods_while_the_gateway_refuses_the_route_that_takes_i
     world.run(60)
     assert world.state("app-2") == "RolledBack"
     assert world.sizes["app-2"] == 0
+
+
+def test_stable_release_that_lost_its_status_and_its_service_gets_both_back() -> None:
+    world = settled()
+    world.change(image="app:2")
+    until(world, "app-2", "Shifting", 0)
+    world.lose_status("app-1")
+    world.selects[Color.BLUE] = "app-2"
+    world.run(2)
+    assert world.state("app-1") == "Promoted"
+    assert world.selects == {Color.BLUE: "app-1", Color.GREEN: "app-2"}
+    assert world.weights == {Color.BLUE: 75, Color.GREEN: 25}
+
+
+def test_release_with_traffic_is_the_stable_one_when_nothing_else_is_known_to_be() -> None:
+    world = settled()
+    world.change(image="app:2")
+    until(world, "app-2", "Shifting", 0)
+    world.lose_status("app-1")
+    world.selects[Color.BLUE] = "app-2"
+    world.service = replace(world.service, status=ManagedServiceStatus())
+    world.run(5)
+    assert world.state("app-2") == "Promoted"
+    assert world.weight_of("app-2") == 100

@@ -45,10 +45,12 @@ def render(
     present = {(ref.kind, ref.name) for ref in existing}
     # The traffic is moved before anything is scaled.
     objects = (*_services(scene, present), *_traffic(scene), *_deployments(scene))
+    # What has no pods needs no configuration, which may be gone: then nobody could make a copy of it any more.
+    running = [name for name, replicas in placement.replicas.items() if replicas > 0]
     return Desired(
         objects=objects,
         delete=_leftovers(scene, existing, objects),
-        config_copies=config_copies(placement.replicas, observed.releases),
+        config_copies=config_copies(running, observed.releases),
     )
 
 
