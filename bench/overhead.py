@@ -38,7 +38,6 @@ from hack.rig.services import rollout, service, stages
 
 NAMESPACE: Final = "bench-overhead"
 NAME: Final = "shop"
-_WEIGHTS: Final = (10, 25, 50, 100)
 _KEEP_SECONDS: Final = 2
 _LIMIT_SECONDS: Final = 240.0
 
@@ -48,6 +47,7 @@ class Parameters:
     """What to measure. Without `rollouts` the real cluster is left alone."""
 
     rollouts: int = 3
+    weights: tuple[int, ...] = (10, 25, 50, 100)
     stage_seconds: int = 8
     look_seconds: int = 2
     rate: float = 100.0
@@ -55,13 +55,13 @@ class Parameters:
 
 
 #: For the test of the benchmark itself.
-QUICK: Final = Parameters(rollouts=0, stage_seconds=1, look_seconds=1, settled_seconds=3.0)
+QUICK: Final = Parameters(rollouts=0, weights=(100,), stage_seconds=1, look_seconds=1, settled_seconds=3.0)
 
 
 def plan_of(parameters: Parameters, smoke: Sequence[Json]) -> Json:
-    """The rollout that is measured: four stages, one gate, one smoke test."""
+    """The rollout that is measured: its stages, one gate, one smoke test."""
     return rollout(
-        stages=stages(*_WEIGHTS, seconds=parameters.stage_seconds),
+        stages=stages(*parameters.weights, seconds=parameters.stage_seconds),
         smokeTests=list(smoke),
         lookIntervalSeconds=parameters.look_seconds,
         keepPreviousSeconds=_KEEP_SECONDS,

@@ -44,12 +44,16 @@ class Parameters:
     #: How long an operator without services is watched, to compare with.
     idle_seconds: float = 30.0
     changes: int = 100
-    #: Limits of the waits; a larger fleet takes longer.
+    #: An operator without a pass for so long is taken to have nothing to do.
+    still_seconds: float = 2.0
+    #: Limit of each wait; a larger fleet takes longer.
     wait_seconds: float = 1800.0
 
 
 #: For the test of the benchmark itself.
-QUICK: Final = Parameters(services=20, settle_minutes=5 / 60, idle_seconds=2.0, changes=5, wait_seconds=60.0)
+QUICK: Final = Parameters(
+    services=20, settle_minutes=5 / 60, idle_seconds=2.0, changes=5, still_seconds=0.5, wait_seconds=60.0
+)
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ class Measurement:
     async def _cold(self, operator: OperatorProcess) -> dict[str, Any]:
         """An operator without services, then all of them applied at once."""
         client, objects = self._client, self._objects
-        await asyncio.to_thread(operator.wait_quiet, 0, seconds=60)
+        await self._quiet(operator, 0)
         idle = await _rest(operator, self._parameters.idle_seconds)
         self._say(f"idle: {idle.cpu_percent:.2f} % of a CPU, {idle.rss_mib:.0f} MiB")
         before, began = operator.read(), time.monotonic()
@@ -126,7 +130,7 @@ class Measurement:
                 await asyncio.sleep(max(0.2, min(5.0, len(objects) / 200)))
         seconds = time.monotonic() - began
         self._say(f"all settled {seconds:.1f} s after the first was applied")
-        await asyncio.to_thread(operator.wait_quiet, len(objects), seconds=120)
+        await self._quiet(operator, len(objects))
         return {
             "idle": asdict(idle),
             "cold": {
@@ -137,6 +141,13 @@ class Measurement:
             },
         }
 
+    async def _quiet(self, operator: OperatorProcess, services: int) -> float:
+        """Seconds from the operator's start to its last pass, once it has nothing to do."""
+        parameters = self._parameters
+        return await asyncio.to_thread(
+            operator.wait_quiet, services, seconds=parameters.wait_seconds, still=parameters.still_seconds
+        )
+
     async def _settled(self) -> int:
         self._standin.check()
         found, _ = await self._client.list("sophia.ai/v1alpha1", "ManagedService")
@@ -145,7 +156,7 @@ class Measurement:
     async def _warm(self, operator: OperatorProcess) -> dict[str, Any]:
         """An operator that starts where all is settled, and then has nothing to do."""
         parameters = self._parameters
-        seconds = await asyncio.to_thread(operator.wait_quiet, parameters.services, seconds=parameters.wait_seconds)
+        seconds = await self._quiet(operator, parameters.services)
         started, cpu = operator.read(), operator.cpu_seconds()
         self._say(f"warm start: all settled after {seconds:.1f} s, with {cpu:.1f} s of CPU")
         # The work of the start leaves workers of the framework that end after some seconds.
@@ -179,12 +190,14 @@ class Measurement:
             ("newRelease", {"spec": {"template": template}}, [_released, _started]),
         ):
             before = operator.read()
-            reactions = await self._react(changed, patch, marks)
+            direct, reactions = await self._react(changed, patch, marks)
             await asyncio.sleep(1.0)
             grown = operator.read().since(before)
             out[name] = {
                 "services": len(changed),
+                "directWrite": asdict(direct),
                 "reaction": [asdict(r) for r in reactions],
+                "reactionToDirectWrite": round(reactions[0].p50 / direct.p50, 1),
                 **_passes(grown),
                 "requests": _by_verb(grown),
             }
@@ -192,8 +205,11 @@ class Measurement:
             self._say(f"{name}: {len(changed)} at once, reaction p50 {first.p50:.2f} s, p99 {first.p99:.2f} s")
         return out
 
-    async def _react(self, changed: Sequence[Json], patch: Json, marks: Sequence[Mark]) -> list[Reaction]:
-        """Patch all at once; for each mark, how long after its patch was accepted a service bore it."""
+    async def _react(
+        self, changed: Sequence[Json], patch: Json, marks: Sequence[Mark]
+    ) -> tuple[Reaction, list[Reaction]]:
+        """Patch all at once. Returns how long the patches took and, for each mark, how long after its patch was
+        accepted a service bore it."""
         names = {obj["metadata"]["name"] for obj in changed}
         hits: list[dict[str, float]] = [{} for _ in marks]
         complete = asyncio.Event()
@@ -207,17 +223,21 @@ class Measurement:
                 complete.set()
 
         sent: dict[str, float] = {}
+        took: list[float] = []
 
         async def change(obj: Json) -> None:
+            began = time.monotonic()
             await self._client.merge(obj, patch)
             sent[obj["metadata"]["name"]] = time.monotonic()
+            took.append(time.monotonic() - began)
 
         self._look = look
         await asyncio.gather(*(change(obj) for obj in changed))
         async with asyncio.timeout(self._parameters.wait_seconds):
             await complete.wait()
         self._look = lambda _: None
-        return [Reaction.of([max(0.0, found[name] - sent[name]) for name in names]) for found in hits]
+        delays = [Reaction.of([max(0.0, found[name] - sent[name]) for name in names]) for found in hits]
+        return Reaction.of(took), delays
 
 
 def _resized(replicas: int) -> Mark:
@@ -316,7 +336,9 @@ def rows(found: dict[str, Any]) -> list[tuple[str, str, str]]:
     names = {"resize": ("Deployment resized",), "newRelease": ("Release made", "its Deployment made")}
     for name, labels in names.items():
         change = found[name]
-        for label, reaction in zip(labels, change["reaction"], strict=True):
+        for label, reaction in zip(
+            ("the user's own write", *labels), (change["directWrite"], *change["reaction"]), strict=True
+        ):
             words = f"{reaction['p50']:.2f} / {reaction['p99']:.2f} / {reaction['max']:.2f} s"
             out.append((f"{change['services']} at once: {label} (p50 / p99 / max)", words, ""))
         words = f"{change['passP50Ms']:.0f} / {change['passP99Ms']:.0f} ms"
