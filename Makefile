@@ -47,13 +47,15 @@ type: setup ## Check types, strictly
 
 .PHONY: test
 test: lint type verify ## Everything: checks, then all tests, with the real cluster for the end-to-end ones
-	$(RUN) pytest -m "not e2e"
+	$(CLUSTER_CLI) binaries
 	$(CLUSTER_CLI) images
+	$(RUN) pytest -m "not e2e" --numprocesses 2
 	$(RUN) pytest -m e2e $(BESIDE)
 
 .PHONY: test-unit
 test-unit: setup ## Only the tests that need no cluster
-	$(RUN) pytest -m "not e2e"
+	$(CLUSTER_CLI) binaries
+	$(RUN) pytest -m "not e2e" --numprocesses 2
 
 .PHONY: test-e2e
 test-e2e: setup ## Only the end-to-end tests, on the real cluster (brought up if it is not)

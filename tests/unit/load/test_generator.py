@@ -163,7 +163,8 @@ async def test_a_kept_connection_that_was_closed_is_tried_again_once_and_said_so
     report = load.report()
     assert (report.ok, report.lost) == (10, 0)
     assert report.repeated > 0
-    assert connections == 1 + report.repeated
+    # One for each repetition and the first; while the one kept connection is busy, the generator opens more.
+    assert connections > report.repeated
 
 
 async def test_a_request_that_was_answered_in_part_is_not_sent_again() -> None:
