@@ -148,6 +148,18 @@ async def test_an_object_of_somebody_else_is_never_overwritten(theirs: dict[str,
     await harness.run_until(harness.settled, limit=120)
 
 
+async def test_nothing_is_taken_away_while_something_else_cannot_be_made() -> None:
+    harness = await served()
+    harness.cluster.add(foreign("Service", NAME, **PLAIN_SERVICE))
+    harness.change("app:1", traffic={"none": {}})
+    await harness.run(5)
+    assert stalled(harness, "NotOwned", "Service app exists")
+    assert harness.cluster.find("HTTPRoute", NAME) is not None
+    harness.cluster.remove("Service", NAME)
+    await harness.run_until(lambda: harness.cluster.find("HTTPRoute", NAME) is None, limit=120)
+    assert harness.shares() == {"app-1": 100}
+
+
 async def test_an_object_that_loses_our_label_is_ours_all_the_same() -> None:
     harness = await served()
     harness.cluster.edit("Service", "app-blue", lambda o: o["metadata"].pop("labels"))
