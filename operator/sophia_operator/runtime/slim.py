@@ -95,9 +95,30 @@ def _endpoint_slice(obj: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _gateway(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Without how many routes each listener has: that changes with every service that comes or goes, and would wake
+    all the others that share the Gateway."""
+    spec = obj.get("spec", {})
+    listeners = [
+        {key: listener[key] for key in ("name", "port", "protocol") if key in listener}
+        for listener in spec.get("listeners") or ()
+    ]
+    addresses = (obj.get("status") or {}).get("addresses") or []
+    return {
+        "spec": {"gatewayClassName": spec.get("gatewayClassName", ""), "listeners": listeners},
+        "status": {"addresses": addresses},
+    }
+
+
+def _gateway_class(obj: Mapping[str, Any]) -> dict[str, Any]:
+    return {"spec": {"controllerName": obj.get("spec", {}).get("controllerName")}}
+
+
 _SHAPES: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
     "ConfigMap": _nothing,
     "Secret": _nothing,
     "Pod": _pod,
     "EndpointSlice": _endpoint_slice,
+    "Gateway": _gateway,
+    "GatewayClass": _gateway_class,
 }

@@ -104,3 +104,19 @@ def test_a_service_that_runs_no_loop_is_forgotten(wakeups: Wakeups, causes: list
     wakeups.changed(("ConfigMap", "shop", "settings"), "ConfigMap")
     wakeups.wake(APP, "ManagedService")
     assert causes == []
+
+
+def test_a_gateway_wakes_for_its_address_not_for_the_number_of_its_routes(wakeups: Wakeups, feed: Feed) -> None:
+    def gateway(version: int, routes: int, address: str) -> dict[str, Any]:
+        listeners = [{"name": "http", "port": 80, "protocol": "HTTP"}]
+        status = {"addresses": [{"value": address}], "listeners": [{"name": "http", "attachedRoutes": routes}]}
+        spec = {"gatewayClassName": "contour", "listeners": listeners}
+        return obj("Gateway", "gw", version=version, spec=spec, status=status)
+
+    wakeups.depend(APP, frozenset({("Gateway", "shop", "gw")}))
+    feed.seen(gateway(1, routes=1, address="10.0.0.7"))
+    assert woken(wakeups) == {APP}
+    feed.seen(gateway(2, routes=2, address="10.0.0.7"))
+    assert woken(wakeups) == set()
+    feed.seen(gateway(3, routes=2, address="10.0.0.8"))
+    assert woken(wakeups) == {APP}
