@@ -61,7 +61,7 @@ def _occupants(roles: Roles, observed: Observed, now: datetime) -> dict[Color, s
 
 def _may_have_traffic(color: Color, observed: Observed) -> bool:
     route = observed.route
-    return route is not None and (route.weights.get(color, 0) > 0 or not route.in_effect)
+    return route is None or route.weights.get(color, 0) > 0 or not route.in_effect
 
 
 def _weights(roles: Roles, observed: Observed) -> dict[Color, int]:

@@ -102,8 +102,8 @@ def _serving(scene: Scene, lost: list[ReleaseView]) -> tuple[ReleaseView, Color]
     """The lost release that must be the stable one.
 
     With a rollout under way it is the one at the other colour. Else it is what the service's own status names, if that
-    still stands ready. Else the one with traffic; of two that share it, the older, which had proved itself. Without a
-    route it is what the status names all the same, else the oldest that has ready pods.
+    still stands ready. Else the one with traffic; of two that share it, the older, which had proved itself. Without
+    traffic it is what the status names all the same, else the oldest that has ready pods.
     """
     placed = [(r, c) for r in lost if (c := _color_of(r, scene.observed)) is not None]
     by_name = _named(scene, lost)
@@ -118,8 +118,10 @@ def _serving(scene: Scene, lost: list[ReleaseView]) -> tuple[ReleaseView, Color]
         return min(serving, key=lambda rc: rc[0].spec.revision)
     if by_name:
         return by_name[0]
-    ready = [(r, c) for r, c in placed if scene.observed.ready(c, r.name) > 0 and scene.observed.route is None]
-    return min(ready, key=lambda rc: rc[0].spec.revision) if ready and scene.service.status.last_revision > 1 else None
+    if scene.observed.route is None and scene.service.status.last_revision <= 1:
+        return None  # there may never have been a release that served
+    ready = [(r, c) for r, c in placed if scene.observed.ready(c, r.name) > 0]
+    return min(ready, key=lambda rc: rc[0].spec.revision, default=None)
 
 
 def _named(scene: Scene, lost: list[ReleaseView]) -> list[tuple[ReleaseView, Color]]:

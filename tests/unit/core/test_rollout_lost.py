@@ -132,3 +132,14 @@ def test_release_with_traffic_is_the_stable_one_when_nothing_else_is_known_to_be
     world.run(5)
     assert world.state("app-2") == "Promoted"
     assert world.weight_of("app-2") == 100
+
+
+def test_service_with_weights_at_nobody_and_every_status_lost_finds_what_stands_ready() -> None:
+    world = settled()
+    world.lose_status()
+    world.service = replace(world.service, status=ManagedServiceStatus())
+    world.weights = {Color.BLUE: 0, Color.GREEN: 100}
+    world.run(2)
+    assert world.state("app-1") == "Promoted"
+    assert world.weight_of("app-1") == 100
+    assert set(world.releases) == {"app-1"}
