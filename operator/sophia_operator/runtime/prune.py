@@ -21,11 +21,7 @@ def beyond_history(observed: Observed, roles: Roles, placement: Placement, limit
         (r for r in observed.releases if r.status.state.is_latched), key=lambda r: r.spec.revision, default=None
     )
     parts = {r.name for r in (roles.stable, roles.previous, roles.active, roles.target, newest_latched) if r}
-    history = [
-        r
-        for r in observed.releases
-        if r.name not in placed | parts and _is_over(r) and not r.status_lost
-    ]
+    history = [r for r in observed.releases if r.name not in placed | parts and _is_over(r) and not r.status_lost]
     history.sort(key=lambda r: r.spec.revision)
     return tuple(history[: max(0, len(history) - limit)])
 
