@@ -87,9 +87,9 @@ class RolloutMachine(RuleBasedStateMachine):
                 return
             if status.state is ReleaseState.PROMOTED:
                 return
-            if status.stage is not None and status.stage.effective_at is not None:
-                if start == f"stage {status.stage.index}":
-                    return
+            stage = status.stage
+            if stage is not None and stage.effective_at is not None and start == f"stage {stage.index}":
+                return
 
     # -- the operator
 
@@ -265,7 +265,7 @@ class RolloutMachine(RuleBasedStateMachine):
         if model.failed or sys.exc_info()[0] is not None:
             return
         model.settle()
-        REACHED.update({what: 1 for what in model.seen})
+        REACHED.update(dict.fromkeys(model.seen, 1))
         REACHED["examples"] += 1
         REACHED["passes"] += model.passes
         REACHED["writes and questions"] += model.steps

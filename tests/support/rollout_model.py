@@ -370,4 +370,5 @@ class Model:
             f"{s.transitions[-1].message if s and s.transitions else ''}"
             for n, s in parts.items()
         ]
-        return "\n".join([f"{self.wish}", f"{conditions}", *lines, f"shares {self.world.shares()}", f"next {self.operator.next}"])
+        end = f"shares {self.world.shares()}, next pass in {self.operator.next} s"
+        return "\n".join([f"{self.wish}", f"{conditions}", *lines, end])

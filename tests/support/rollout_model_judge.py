@@ -72,7 +72,7 @@ class Rules:
         self._advanced(about, name, spec, before, after)
         self._still_stable(name, before, after)
 
-    def service_status(self, about: Pass, after: ManagedServiceStatus) -> None:
+    def service_status(self, after: ManagedServiceStatus) -> None:
         """The status of the service was written."""
         stored = self._world.api.get(SERVICE, APP)
         assert stored is not None
@@ -101,7 +101,7 @@ class Rules:
         if after.state is not ReleaseState.PENDING or not asked:
             raise self.broke("I6", f"{view.name} was {before.state.value} and is {after.state.value}")
 
-    def created(self, about: Pass, new: NewRelease) -> None:
+    def created(self, new: NewRelease) -> None:
         """A Release was made."""
         for name in self._world.api.names(RELEASE):
             status, spec = self._status(name), self._spec(name)
@@ -110,9 +110,7 @@ class Rules:
             if status.state.is_latched:
                 raise self.broke("I6", f"{new.name} is made, but {name} is the same and is {status.state.value}")
 
-    def _proved(
-        self, about: Pass, name: str, spec: ReleaseSpec, before: ReleaseStatus, after: ReleaseStatus
-    ) -> None:
+    def _proved(self, about: Pass, name: str, spec: ReleaseSpec, before: ReleaseStatus, after: ReleaseStatus) -> None:
         """Weight only after it was ready and its smoke tests passed."""
         if before.state in _SERVING or after.state not in _SERVING or name in self.forgotten:
             return
@@ -131,9 +129,7 @@ class Rules:
             if passed is None or passed < started:
                 raise self.broke("I3", f"{name} goes to {after.state.value}, and never passed {test.name}")
 
-    def _advanced(
-        self, about: Pass, name: str, spec: ReleaseSpec, before: ReleaseStatus, after: ReleaseStatus
-    ) -> None:
+    def _advanced(self, about: Pass, name: str, spec: ReleaseSpec, before: ReleaseStatus, after: ReleaseStatus) -> None:
         if before.state is not ReleaseState.SHIFTING or before.stage is None or name in self.forgotten:
             return
         if after.stage is not None and before.stage.effective_at is None and after.stage.effective_at is not None:
@@ -142,9 +138,7 @@ class Rules:
             if abs(there.get(name, 0.0) - share) > 0.001 and not self.meddled:
                 raise self.broke("I4", f"the clock of {share} starts, the data plane gives {there}")
         passed = after.state is ReleaseState.PROMOTED or (
-            after.state is ReleaseState.SHIFTING
-            and after.stage is not None
-            and after.stage.index > before.stage.index
+            after.state is ReleaseState.SHIFTING and after.stage is not None and after.stage.index > before.stage.index
         )
         view = next(r for r in about.observed.releases if r.name == name)
         if not passed or view.spec.intent is Intent.PROMOTE:
@@ -229,7 +223,9 @@ class Rules:
             return
         if name in self.misdirected:
             self.misdirected.discard(name)
-        elif (self._world.data_weights or {}).get(color, 0) > 0 and self._world.api.get(RELEASE, str(_selected(before))):
+            return
+        has_traffic = (self._world.data_weights or {}).get(color, 0) > 0
+        if has_traffic and self._world.api.get(RELEASE, str(_selected(before))):
             raise self.broke(
                 "I10", f"{name} goes from {_selected(before)} to {_selected(after)}, and {color.value} has traffic"
             )
@@ -281,7 +277,7 @@ class Rules:
 
     # -- the world after a pass
 
-    def pass_ended(self, about: Pass, writes: int) -> None:
+    def pass_ended(self, about: Pass) -> None:
         """A pass came to its end. If nobody else did anything meanwhile, what it left must be right."""
         if not about.fresh or about.changes != self._world.changes:
             return

@@ -64,11 +64,11 @@ class Judge(Protocol):
     """Looks at every write of the operator, before and after."""
 
     def release_status(self, about: Pass, name: str, before: ReleaseStatus | None, after: ReleaseStatus) -> None: ...
-    def service_status(self, about: Pass, after: ManagedServiceStatus) -> None: ...
-    def created(self, about: Pass, new: NewRelease) -> None: ...
+    def service_status(self, after: ManagedServiceStatus) -> None: ...
+    def created(self, new: NewRelease) -> None: ...
     def applied(self, about: Pass, kind: str, name: str, before: Any, after: Any) -> None: ...
     def deleted(self, about: Pass, kind: str, name: str, before: Any) -> None: ...
-    def pass_ended(self, about: Pass, writes: int) -> None: ...
+    def pass_ended(self, about: Pass) -> None: ...
 
 
 class Operator:
@@ -112,10 +112,10 @@ class Operator:
             return
         wait = decision.next.seconds if isinstance(decision.next, RequeueAfter) else None
         self.next = 0.0 if self.writes else wait
-        self._judge.pass_ended(about, self.writes)
+        self._judge.pass_ended(about)
 
     def _persist_and_act(self, about: Pass, decision: Decision) -> Iterator[str]:
-        service, observed, api = about.service, about.observed, self._world.api
+        service, observed = about.service, about.observed
         errors: list[ClusterError] = []
         after: list[ReleaseView] = []
         for release in observed.releases:
@@ -129,14 +129,14 @@ class Operator:
         observed = replace(observed, releases=tuple(after))
         if decision.create is not None:
             yield "create Release"
-            self._try(errors, self._create, about, decision.create)
+            self._try(errors, self._create, decision.create)
         if decision.service_status != service.status:
             yield "status of the service"
             version = int(service.resource_version)
             self._try(errors, self._write_status, about, SERVICE, APP, version, decision.service_status)
         placement = self._mind.placement(service, observed, self._world.now)
         desired = self._mind.render(service, observed, placement, self._existing())
-        yield from self._bring(about, observed, desired, errors)
+        yield from self._bring(about, desired, errors)
         if not errors:
             parts = select(service, observed, self._world.now)
             for release in beyond_history(observed, parts, placement, service.spec.history_limit):
@@ -144,9 +144,8 @@ class Operator:
                 self._delete(about, RELEASE, release.name)
         if errors:
             raise errors[0]
-        del api
 
-    def _bring(self, about: Pass, observed: Observed, desired: Desired, errors: list[ClusterError]) -> Iterator[str]:
+    def _bring(self, about: Pass, desired: Desired, errors: list[ClusterError]) -> Iterator[str]:
         api = self._world.api
         for copy in desired.config_copies:
             owners = tuple(o.name for o in copy.owners)
@@ -200,15 +199,15 @@ class Operator:
         if kind == RELEASE:
             self._judge.release_status(about, name, before.status if before is not None else None, status)
         else:
-            self._judge.service_status(about, status)
+            self._judge.service_status(status)
         return written.version
 
-    def _create(self, about: Pass, new: NewRelease) -> None:
+    def _create(self, new: NewRelease) -> None:
         api = self._world.api
         self._guard()
         if api.get(RELEASE, new.name) is None:
             api.write(RELEASE, new.name, new.spec)
-            self._judge.created(about, new)
+            self._judge.created(new)
         api.note(RELEASE, new.name)
 
     def _apply(self, about: Pass, kind: str, name: str, body: Any) -> None:

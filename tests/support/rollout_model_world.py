@@ -171,10 +171,10 @@ class World:
         for release in shares:
             self.last_share_at[release] = self.now
         for color in Color:
-            release, count = self.endpoints(names.color_service(APP, color))
-            if release is not None:
+            selected, count = self.endpoints(names.color_service(APP, color))
+            if selected is not None:
                 for number in range(1, count + 1):
-                    self.ready_at[release, number] = self.now
+                    self.ready_at[selected, number] = self.now
 
     def requests(self, release: str, window_seconds: float, ago_seconds: float = 0.0) -> float:
         """Requests that the release answered in the window that ended so long ago."""
@@ -196,9 +196,10 @@ class World:
                 api.delete(DEPLOYMENT, name)
         for name in api.names(CONFIG_MAP):
             found = api.get(CONFIG_MAP, name)
-            if name != "settings" and found is not None:
-                if not any(api.get(RELEASE, owner) for owner in found.body[1]):
-                    api.delete(CONFIG_MAP, name)
+            if name == "settings" or found is None:
+                continue
+            if not any(api.get(RELEASE, owner) for owner in found.body[1]):
+                api.delete(CONFIG_MAP, name)
         for name in api.names(DEPLOYMENT):
             found = api.get(DEPLOYMENT, name)
             assert found is not None
