@@ -84,13 +84,19 @@ class Rules:
             raise self.broke("I8", f"{what}: {'; '.join(wrong)}")
         if len(status.model_dump_json(by_alias=True, exclude_none=True)) > MAX_STATUS_BYTES:
             raise self.broke("I8", f"{what} is too large")
-        if type(status).model_validate(status.to_dict()) != status:
+        try:
+            same = type(status).model_validate(status.to_dict()) == status
+        except ValueError as error:
+            raise self.broke("I8", f"{what} cannot be read back: {error}") from error
+        if not same:
             raise self.broke("I8", f"{what} does not read back as it was written")
 
     def _one_move(self, about: Pass, before: ReleaseStatus, after: ReleaseStatus) -> None:
         if self._pass is not about:
             self._pass, self._moves = about, 0
-        self._moves += before.transitions != after.transitions
+        known = before.transitions[-1:]
+        kept = next((n for n in range(len(after.transitions), 0, -1) if after.transitions[n - 1 : n] == known), 0)
+        self._moves += len(after.transitions) - kept
         if self._moves > 1:
             raise self.broke("I8", "two transitions in one pass")
 
@@ -294,8 +300,13 @@ class Rules:
                 continue
             if not ready.get(release):
                 raise self.broke("I1", f"{release} has {share} % and no ready endpoints, after a pass")
-            if self._intent(release) is Intent.ABORT and not _is_repairing(about):
+            if _is_repairing(about):
+                continue
+            if self._intent(release) is Intent.ABORT:
                 raise self.broke("I5", f"{release} has {share} % after a pass, and it is to be aborted")
+            status = self._status(release)
+            if status is not None and status.state not in _SERVING:
+                raise self.broke("I5", f"{release} has {share} % after a pass, and is {status.state.value}")
 
     def _sized(self, about: Pass, stable: str) -> None:
         found, active = self._world.api.get(DEPLOYMENT, stable), self.active()
