@@ -256,12 +256,13 @@ class Model:
 
     def _rest(self) -> None:
         if not self.run(900, until_quiet=True):
-            # Gates are looked at while a rollout is paused; everything else must rest.
-            if not self._is_held():
+            # Gates are looked at while a rollout is paused, and configuration that is gone is looked for; everything
+            # else must rest.
+            if not self._is_watching():
                 raise self.rules.broke("I9", f"not at rest after 900 s: {self.describe()}")
             before = {key: stored for key, stored in self.api.truth.items() if key[0] not in (SERVICE, RELEASE)}
             self.run(100)
-            if any(self.api.truth.get(key) is not stored for key, stored in before.items()) or not self._is_held():
+            if any(self.api.truth.get(key) is not stored for key, stored in before.items()) or not self._is_watching():
                 raise self.rules.broke("I9", f"children change while paused: {self.describe()}")
             return
         self.rules.meddled = False
@@ -305,6 +306,12 @@ class Model:
         if stalled is not None:
             return bool(stalled.message) and Reason(stalled.reason) in _STUCK_FOR_A_REASON
         return self._is_paused()
+
+    def _is_watching(self) -> bool:
+        """Whether there is a known reason for passes that change nothing but statuses."""
+        stalled = find(self._service_status().conditions, ConditionType.STALLED)
+        lacks_config = stalled is not None and stalled.reason == Reason.CONFIG_NOT_FOUND.value
+        return (lacks_config and self.operator.failures > 0) or self._is_held()
 
     def _is_held(self) -> bool:
         """Whether somebody, or a limit, holds the rollout under way."""

@@ -44,7 +44,8 @@ from tests.support.rollout_model_api import (
 from tests.support.rollout_model_specs import REFUSED_IMAGE
 from tests.support.rollout_model_world import APP, START, World, weights_of
 
-RETRY_SECONDS = 0.2
+FIRST_RETRY_SECONDS = 0.2
+LAST_RETRY_SECONDS = 30.0
 _API_VERSIONS = {DEPLOYMENT: "apps/v1", ROUTE: "gateway.networking.k8s.io/v1"}
 
 
@@ -81,13 +82,15 @@ class Operator:
         #: Seconds until the next pass that it wants by itself; None: when something changes.
         self.next: float | None = 0.0
         self.writes = 0
+        #: Passes in a row that did not come to their end: each waits longer for the next, as the loop does.
+        self.failures = 0
         #: The next write is refused so.
         self.refuse: Refusal | None = None
 
     def steps(self) -> Iterator[str]:
         """One pass. Yields the name of each write (and of asking) before it is done."""
         self.writes = 0
-        self.next = RETRY_SECONDS
+        self.next = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(self.failures, 16))
         found = self._world.api.view.get((SERVICE, APP))
         if found is None:
             self.next = None
@@ -109,7 +112,9 @@ class Operator:
         try:
             yield from self._persist_and_act(about, decision)
         except ClusterError:
+            self.failures += 1
             return
+        self.failures = 0
         wait = decision.next.seconds if isinstance(decision.next, RequeueAfter) else None
         self.next = 0.0 if self.writes else wait
         self._judge.pass_ended(about)
@@ -147,6 +152,7 @@ class Operator:
 
     def _bring(self, about: Pass, desired: Desired, errors: list[ClusterError]) -> Iterator[str]:
         api = self._world.api
+        waiting: set[str] = set()
         for copy in desired.config_copies:
             owners = tuple(o.name for o in copy.owners)
             live = self._live(CONFIG_MAP, copy.copy_name)
@@ -156,13 +162,17 @@ class Operator:
             source = api.get(CONFIG_MAP, copy.source_name)
             if live is None and (source is None or config_hash(source) != copy.hash):
                 errors.append(ClusterError(Refusal.CONFLICT, "the source has changed"))
-                continue
-            self._try(errors, self._apply, about, CONFIG_MAP, copy.copy_name, (copy.hash, owners))
+            else:
+                self._try(errors, self._apply, about, CONFIG_MAP, copy.copy_name, (copy.hash, owners))
+            if (CONFIG_MAP, copy.copy_name) not in api.view:
+                waiting.update(owners)
         for obj in desired.objects:
             kind, name = obj["kind"], obj["metadata"]["name"]
             live = self._live(kind, name)
             if live is not None and live.body == obj:
                 continue
+            if live is None and kind == DEPLOYMENT and name in waiting:
+                continue  # pods do not start without their configuration
             yield f"apply {kind}"
             self._try(errors, self._apply, about, kind, name, obj)
         if errors:
@@ -356,7 +366,7 @@ class Operator:
         self._world.api.view.clear()
         for kind in KINDS:
             self._world.api.deliver(kind)
-        self.next = 0.0
+        self.next, self.failures = 0.0, 0
 
 
 def config_hash(found: Stored) -> str:
