@@ -181,6 +181,9 @@ _NO_NEW_RELEASE = frozenset({Reason.INVALID_SPEC, Reason.NOT_OWNED})
 
 def _note_traffic(release: ReleaseView, status: ReleaseStatus, observed: Observed, now: datetime) -> ReleaseStatus:
     """Since when the release has no weight: what drains, and what may be scaled down, hangs on it."""
+    if status.color is None and release.status_lost and release.name in observed.deployments:
+        # It has no place any more, but may have had one, with traffic, until a moment ago.
+        return status.model_copy(update={"without_traffic_since": now})
     if status.color is None or status.state is ReleaseState.PENDING:
         return status
     # Also behind the other colour, where somebody may have pointed its Service at it; and at home without a Service.

@@ -50,18 +50,11 @@ def _occupants(roles: Roles, observed: Observed, now: datetime) -> dict[Color, s
     if stable is not None and stable.status.color is not None:
         out[stable.status.color] = stable.name
         free = stable.status.color.other
-        if out[free] == stable.name and not _may_have_traffic(free, observed):
-            out[free] = None
         if previous is not None and previous.status.color is free and now < kept_until(stable):
             out[free] = previous.name
     if active is not None and active.status.color is not None:
         out[active.status.color] = active.name
     return out
-
-
-def _may_have_traffic(color: Color, observed: Observed) -> bool:
-    route = observed.route
-    return route is None or route.weights.get(color, 0) > 0 or not route.in_effect
 
 
 def _weights(roles: Roles, observed: Observed) -> dict[Color, int]:
@@ -128,8 +121,10 @@ def _size(service: ServiceView, release: ReleaseView, roles: Roles, now: datetim
     if release is roles.stable:
         return service.spec.replicas if roles.active is None else rollout_size(service, roles.active)
     if status.color is None:
-        # It never had a place; or that was forgotten, and while nothing is known to serve, it may be what does.
-        return 0 if roles.stable is not None else current
+        # It never had a place; or that was forgotten: then it may still drain, or, while nothing is known to serve, be
+        # what does.
+        drains = status.without_traffic_since is not None and not is_drained(release, now)
+        return current if drains or roles.stable is None else 0
     if status.state is ReleaseState.PENDING:
         return current if release is roles.target or not is_drained(release, now) else 0
     if not is_drained(release, now):
@@ -150,11 +145,11 @@ def next_change(service: ServiceView, observed: Observed, now: datetime) -> floa
         moments.append(kept_until(roles.stable))
     for release in observed.releases:
         plan, status = release.spec.snapshot.plan, release.status
-        if release in (roles.stable, roles.active) or status.color is None:
+        if release in (roles.stable, roles.active):
             continue
         if status.without_traffic_since is not None:
             moments.append(status.without_traffic_since + timedelta(seconds=plan.drain_seconds))
-        if status.state.is_latched and status.ended_at is not None:
+        if status.state.is_latched and status.color is not None and status.ended_at is not None:
             moments.append(status.ended_at + timedelta(seconds=plan.abort_keep_seconds))
     ahead = [(m - now).total_seconds() for m in moments if m > now]
     return min(ahead) if ahead else None

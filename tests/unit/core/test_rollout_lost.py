@@ -143,3 +143,37 @@ def test_service_with_weights_at_nobody_and_every_status_lost_finds_what_stands_
     assert world.state("app-1") == "Promoted"
     assert world.weight_of("app-1") == 100
     assert set(world.releases) == {"app-1"}
+
+
+def test_release_that_lost_its_status_with_its_place_drains_before_it_is_scaled_down() -> None:
+    world = promoted_twice()
+    world.change(image="app:3", rollout={"drainSeconds": 20})
+    until(world, "app-3", "Shifting", 0)
+    world.intend("app-3", Intent.ABORT)
+    until(world, "app-3", "RolledBack")
+    assert world.selects[Color.BLUE] == "app-1"
+    world.lose_status("app-3")
+    for _ in range(19):
+        world.run(1)
+        assert world.sizes["app-3"] == 2
+    world.run(3)
+    assert world.sizes["app-3"] == 0
+
+
+def test_colour_that_still_selects_the_stable_release_is_left_alone_until_it_is_drained() -> None:
+    """Somebody pointed both colours at the new release, and its status was lost: it serves all users."""
+    world = settled(rollout={"drainSeconds": 20})
+    world.change(image="app:2", rollout={"drainSeconds": 20})
+    until(world, "app-2", "Shifting", 0)
+    world.selects[Color.BLUE] = "app-2"
+    world.lose_status("app-2")
+    world.step()
+    assert world.state("app-2") == "Promoted"
+    assert world.weights == {Color.BLUE: 100, Color.GREEN: 0}
+    world.change(image="app:3", rollout={"drainSeconds": 20})
+    for _ in range(19):
+        world.run(1)
+        assert world.selects[Color.GREEN] == "app-2"
+    assert world.state("app-3") == "Pending"
+    world.run(120)
+    assert world.state("app-3") == "Promoted"

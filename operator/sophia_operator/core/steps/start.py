@@ -9,7 +9,7 @@ from sophia_operator.api.release import Color, ReleaseState, WeightStatus
 from sophia_operator.core.placement import is_drained
 from sophia_operator.core.scene import Scene
 from sophia_operator.core.steps import hold
-from sophia_operator.core.transition import Step, move
+from sophia_operator.core.transition import Step, move, seconds_since
 from sophia_operator.core.views import ReleaseView
 
 _LOOK_AGAIN_SECONDS = 1.0
@@ -75,6 +75,12 @@ def _busy(release: ReleaseView, color: Color, scene: Scene) -> str | None:
         return f"{color.value} still has traffic, or the route has not settled"
     seen = scene.observed.endpoints.get(color)
     occupant = seen.release if seen is not None else None
+    stable = scene.roles.stable
+    if stable is not None and occupant == stable.name:
+        # It was found there, and moved: since it is stable, all new requests go to its own colour.
+        left = stable.spec.snapshot.plan.drain_seconds - seconds_since(stable.status.promoted_at, scene.now)
+        if left > 0:
+            return f"{stable.name} is still draining as {color.value}"
     for other in scene.observed.releases:
         if (
             other.name == occupant
