@@ -172,6 +172,17 @@ def test_copies_are_kept_while_any_release_that_uses_them_lives() -> None:
 def test_copies_are_made_for_releases_with_pods_only() -> None:
     """The source of a release that ended may have changed since: its copy could not be made any more."""
     case = cases.load("config-copies")
-    ended = replace(case, placement=replace(case.placement, replicas=dict.fromkeys(case.placement.replicas, 0)))
+    unsized = dict.fromkeys(case.placement.replicas, 0)
+    ended = replace(case, placement=replace(case.placement, replicas=unsized, weights={Color.BLUE: 0, Color.GREEN: 0}))
     assert case.render().config_copies
     assert ended.render().config_copies == ()
+
+
+def test_what_serves_has_its_copies_at_size_zero_too() -> None:
+    """Its source may have changed when the service is scaled up again, and then nothing could serve any more."""
+    case = cases.load("config-copies")
+    unsized = dict.fromkeys(case.placement.replicas, 0)
+    serves = replace(case.placement, replicas=unsized, weights={Color.BLUE: 0, Color.GREEN: 100})
+    copies = replace(case, placement=serves).render().config_copies
+    green = next(r for r in case.observed.releases if r.name == case.placement.releases[Color.GREEN])
+    assert {c.copy_name for c in copies} == {v.copy_name for v in green.spec.snapshot.config}

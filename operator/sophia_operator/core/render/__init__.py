@@ -45,13 +45,20 @@ def render(
     present = {(ref.kind, ref.name) for ref in existing}
     # The traffic is moved before anything is scaled.
     objects = (*_services(scene, present), *_traffic(scene), *_deployments(scene))
-    # What has no pods needs no configuration, which may be gone: then nobody could make a copy of it any more.
-    running = [name for name, replicas in placement.replicas.items() if replicas > 0]
     return Desired(
         objects=objects,
         delete=_leftovers(scene, existing, objects),
-        config_copies=config_copies(running, observed.releases),
+        config_copies=config_copies(_needing_config(scene), observed.releases),
     )
+
+
+def _needing_config(scene: Scene) -> list[str]:
+    """Releases that run, and what serves: at size zero too, since it must be able to grow when the source has changed.
+
+    What else has no pods needs no configuration, which may be gone: then nobody could make a copy of it any more.
+    """
+    serving = {scene.occupant(color) for color in Color if scene.weight(color) > 0}
+    return [name for name, replicas in scene.placement.replicas.items() if replicas > 0 or name in serving]
 
 
 def _services(scene: Scene, present: set[tuple[str, str]]) -> list[dict[str, Any]]:
