@@ -20,9 +20,12 @@ def step(scene: Scene) -> Step | None:
             release, color = found
             why = f"status of {release.name} was lost; it serves as {color.value}, so it is the stable release"
             return _make_stable(release, color, why, scene)
+    stable = scene.roles.stable
     for release in lost:
-        place = _color_of(release, scene.observed)
-        if place is not None and _runs(release, scene.observed) and scene.roles.stable is not None:
+        # Not as the colour of the stable release, where somebody may have pointed a Service at this one.
+        home = stable.status.color if stable is not None else None
+        place = _color_of(release, scene.observed, home)
+        if place is not None and _runs(release, scene.observed) and stable is not None:
             why = f"status of {release.name} was lost while it ran; it goes back and starts again"
             return move(
                 release,
@@ -92,9 +95,9 @@ def _runs(release: ReleaseView, observed: Observed) -> bool:
     return deployment is not None and deployment.spec_replicas > 0
 
 
-def _color_of(release: ReleaseView, observed: Observed) -> Color | None:
+def _color_of(release: ReleaseView, observed: Observed, taken: Color | None = None) -> Color | None:
     """Colour whose Service selects the release; of two, as when somebody edited one, that with more traffic."""
-    places = [c for c, seen in observed.endpoints.items() if seen.release == release.name]
+    places = [c for c, seen in observed.endpoints.items() if seen.release == release.name and c is not taken]
     return max(places, key=lambda c: observed.written_weight(c) or 0, default=None)
 
 

@@ -177,3 +177,20 @@ def test_colour_that_still_selects_the_stable_release_is_left_alone_until_it_is_
     assert world.state("app-3") == "Pending"
     world.run(120)
     assert world.state("app-3") == "Promoted"
+
+
+def test_release_that_lost_its_status_does_not_take_the_colour_of_the_stable_one() -> None:
+    """Somebody pointed blue at the new release and took the route away: the stable release stays what it is."""
+    world = settled()
+    world.change(image="app:2")
+    until(world, "app-2", "Shifting", 0)
+    world.selects[Color.BLUE] = "app-2"
+    world.weights = None
+    world.broken.add("app-2")
+    world.lose_status("app-2")
+    for _ in range(60):
+        world.run(1)
+        assert world.sizes["app-1"] == 2
+        assert world.selects[Color.BLUE] == "app-1"
+    assert world.weights == {Color.BLUE: 100, Color.GREEN: 0}
+    assert world.stable == "app-1"
