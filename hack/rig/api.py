@@ -123,6 +123,11 @@ class Api:
             raise
         return True
 
+    def evict(self, namespace: str, pod: str) -> None:
+        """Evict a pod, as a drain of its node does. Raises ApiError 429 while a budget forbids it."""
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
+        self.request("POST", path_of("Pod", namespace, pod) + "/eviction", json=body)
+
     def watch(self, kind: str, namespace: str, *, seconds: int) -> Iterator[Json]:
         """Events of a kind for so many seconds: `{type, object}`."""
         params = {"watch": "true", "timeoutSeconds": str(seconds)}
@@ -152,6 +157,11 @@ def path_of(kind: str, namespace: str | None, name: str = "") -> str:
     plural = {"Endpoints": "endpoints"}.get(kind, f"{kind.lower()}s")
     where = "" if namespace is None or kind in _CLUSTER_SCOPED else f"/namespaces/{namespace}"
     return f"/{_GROUPS[kind]}{where}/{plural}" + (f"/{name}" if name else "")
+
+
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Whether the pod's condition Ready is true."""
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", ()))
 
 
 def access(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:

@@ -21,11 +21,15 @@ _LOGS = Path("out/e2e")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here is end-to-end, and takes the time that real pods take."""
+    """Everything here is end-to-end, and takes the time that real pods take.
+
+    Tests that run alone come last: each one that came between others would make them all wait for it.
+    """
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(300, func_only=True))
+    items.sort(key=lambda item: item.get_closest_marker("disruptive") is not None)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hack.rig.api import is_ready
 from hack.rig.services import latency_gate, rollout, smoke_test, stages, success_gate
 from tests.e2e.conftest import Loaded
 
@@ -165,17 +166,25 @@ def test_failed_release_stays_latched_and_retry_starts_it_again(loaded: Make) ->
     world.report()
 
 
-@pytest.mark.parametrize("stage", [0, 1])
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
 def test_abort_goes_back_at_once(loaded: Make, stage: int) -> None:
+    plan = rollout(stages=stages(10, 25, 50, 100, seconds=4))
+    world = loaded(plan=plan)
+    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
+    world.service.wait_stage(2, stage)
+    world.service.intend(2, "Abort", "at once")
+    release = goes_back(world)
+    assert "at once" in release["status"]["outcome"]["message"]
+    world.report()
+
+
+def test_abort_wins_over_promote(loaded: Make) -> None:
     plan = rollout(stages=stages(25, 100, seconds=20))
     world = loaded(plan=plan)
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
-    if stage == 1:
-        world.service.wait_stage(2, 0)
-        world.service.intend(2, "Promote", "to the last stage")
-        world.service.wait_stage(2, 1, effective=False)
-    else:
-        world.service.wait_stage(2, 0)
+    world.service.wait_stage(2, 0)
+    world.service.intend(2, "Promote", "to the last stage")
+    world.service.wait_stage(2, 1, effective=False)
     world.service.intend(2, "Abort", "at once")
     release = goes_back(world)
     assert "at once" in release["status"]["outcome"]["message"]
@@ -192,7 +201,6 @@ def kill_operator(world: Loaded) -> None:
 
     def ready() -> bool | None:
         pods = [p for p in api.list("Pod", "sophia-system", selector) if p["metadata"]["name"] not in old]
-        conditions = [c for p in pods for c in p.get("status", {}).get("conditions", [])]
-        return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions) or None
+        return any(is_ready(p) for p in pods) or None
 
     api.until("a new operator", ready, seconds=90)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from hack.rig.services import rollout, stages, success_gate
+from hack.rig.api import is_ready
+from hack.rig.services import rollout, smoke_test, stages, success_gate
 from tests.e2e.conftest import Loaded
 from tests.e2e.test_back import kill_operator
 
@@ -14,25 +15,63 @@ Make = Callable[..., Loaded]
 
 
 @pytest.mark.disruptive
-@pytest.mark.parametrize("when", ["Provisioning", "stage 0 unseen", "stage 0", "stage 1", "RollingBack"])
+@pytest.mark.parametrize("when", ["Provisioning", "SmokeTesting", "unseen", "RollingBack"])
 def test_operator_killed(loaded: Make, when: str) -> None:
-    plan = rollout(stages=stages(25, 100, seconds=6), abortKeepSeconds=3)
+    plan = rollout(stages=stages(25, 100, seconds=6), smokeTests=[smoke_test(timeoutSeconds=5)], abortKeepSeconds=3)
     world = loaded(plan=plan)
-    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
-    if when == "Provisioning":
-        world.service.wait_state(2, "Provisioning")
+    # An answer that takes its time leaves a while to be killed in.
+    slow = {"DEMO_LATENCY_MS": "1500"} if when == "SmokeTesting" else {}
+    world.service.apply(env={"DEMO_VERSION": "2", **slow}, plan=plan)
+    if when == "unseen":
+        world.service.wait_stage(2, 0, effective=False)
     elif when == "RollingBack":
         world.service.wait_stage(2, 0)
         world.service.intend(2, "Abort")
         world.service.wait_state(2, "RollingBack", "RolledBack")
     else:
-        world.service.wait_stage(2, int(when.split()[1]), effective="unseen" not in when)
+        world.service.wait_state(2, when)
     kill_operator(world)
     if when == "RollingBack":
         world.service.wait_state(2, "RolledBack")
         assert world.service.weights() == {"blue": 100, "green": 0}
     else:
         world.service.wait_state(2, "Promoted")
+    world.report()
+
+
+@pytest.mark.disruptive
+def test_operator_killed_at_every_stage_of_one_rollout(loaded: Make) -> None:
+    plan = rollout(stages=stages(10, 25, 50, 100, seconds=4))
+    world = loaded(plan=plan)
+    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
+    for index in range(4):
+        world.service.wait_stage(2, index)
+        kill_operator(world)
+    release = world.service.wait_state(2, "Promoted")
+    weights = [t["weightPercent"] for t in release["status"]["transitions"] if t["reason"] == "WeightObserved"]
+    assert weights == [10, 25, 50, 100]
+    world.report()
+
+
+def test_evicted_pods_of_the_new_release_hold_the_stage_and_come_back(loaded: Make) -> None:
+    """As a node under pressure does to them, one after the other."""
+    plan = rollout(stages=stages(25, 100, seconds=10))
+    world = loaded(plan=plan)
+    api, namespace = world.service.api, world.service.namespace
+    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
+    world.service.wait_stage(2, 0)
+    selector = "sophia.ai/release=app-2"
+    for pod in api.list("Pod", namespace, selector):
+        name = pod["metadata"]["name"]
+        api.evict(namespace, name)
+
+        def replaced(gone: str = name) -> bool | None:
+            there = api.list("Pod", namespace, selector)
+            ready = [p for p in there if is_ready(p) and not p["metadata"].get("deletionTimestamp")]
+            return (len(ready) == 2 and gone not in {p["metadata"]["name"] for p in ready}) or None
+
+        api.until(f"{name} to be replaced", replaced, seconds=40)
+    world.service.wait_state(2, "Promoted")
     world.report()
 
 

@@ -134,13 +134,15 @@ def _prepare(layout: Layout, todo: plan.Plan) -> None:
 def _start(layout: Layout) -> None:
     shell.run(["modprobe", "-a", "br_netfilter", "overlay", "nf_tables"], timeout=30, check=False)
     with (layout.log / "init.log").open("wb") as log:
-        subprocess.Popen(
-            processes.command(layout.plan),
+        # It outlives whoever starts it, so it is nobody's child: a parent would have to wait for it.
+        subprocess.run(
+            ["setsid", "--fork", *processes.command(layout.plan)],
             cwd=paths.REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            timeout=_START_TIMEOUT_SECONDS,
+            check=True,
         )
     deadline = time.monotonic() + _START_TIMEOUT_SECONDS
     while (pid := processes.first_process(layout.plan)) is None or not _has_own_network(pid):
