@@ -42,7 +42,7 @@ def advance(service: ServiceView, observed: Observed, now: datetime) -> Decision
         step = taken.step if taken is not None and taken.release.name == release.name else None
         if release.status_lost and step is None and taken is not None and taken.step.moved:
             continue  # one repair a pass, from what is seen then
-        status = _note_traffic(release, step.status if step is not None else release.status, observed, now)
+        status = _note_traffic(release, step.status if step is not None else release.status, scene)
         status = release_conditions.refresh(release, status, step, scene)
         if status != release.status or release.status_lost:
             changed[release.name] = status
@@ -179,8 +179,9 @@ def _missing(scene: Scene) -> NewRelease | None:
 _NO_NEW_RELEASE = frozenset({Reason.INVALID_SPEC, Reason.NOT_OWNED})
 
 
-def _note_traffic(release: ReleaseView, status: ReleaseStatus, observed: Observed, now: datetime) -> ReleaseStatus:
+def _note_traffic(release: ReleaseView, status: ReleaseStatus, scene: Scene) -> ReleaseStatus:
     """Since when the release has no weight: what drains, and what may be scaled down, hangs on it."""
+    observed, now = scene.observed, scene.now
     if status.color is None and release.status_lost and release.name in observed.deployments:
         # It has no place any more, but may have had one, with traffic, until a moment ago.
         return status.model_copy(update={"without_traffic_since": now})
@@ -190,7 +191,8 @@ def _note_traffic(release: ReleaseView, status: ReleaseStatus, observed: Observe
     served = [color for color, seen in observed.endpoints.items() if seen.release == release.name]
     if status.color not in observed.endpoints:
         served.append(status.color)
-    settled = observed.route is None or observed.route.in_effect
+    # A route that is missing is made again, and what becomes of the traffic is known when that has settled.
+    settled = scene.roles.stable is None if observed.route is None else observed.route.in_effect
     if any(observed.written_weight(color) for color in served):
         return status.model_copy(update={"without_traffic_since": None})
     if settled and status.without_traffic_since is None:

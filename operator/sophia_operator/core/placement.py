@@ -51,10 +51,17 @@ def _occupants(roles: Roles, observed: Observed, now: datetime) -> dict[Color, s
         out[stable.status.color] = stable.name
         free = stable.status.color.other
         if previous is not None and previous.status.color is free and now < kept_until(stable):
-            out[free] = previous.name
+            # Whoever else stands there, as a rollout whose status was lost, keeps what traffic it has.
+            vacant = out[free] is None or not _may_have_traffic(free, observed)
+            out[free] = previous.name if vacant else out[free]
     if active is not None and active.status.color is not None:
         out[active.status.color] = active.name
     return out
+
+
+def _may_have_traffic(color: Color, observed: Observed) -> bool:
+    route = observed.route
+    return route is None or route.weights.get(color, 0) > 0 or not route.in_effect
 
 
 def _weights(roles: Roles, observed: Observed) -> dict[Color, int]:

@@ -194,3 +194,34 @@ def test_release_that_lost_its_status_does_not_take_the_colour_of_the_stable_one
         assert world.selects[Color.BLUE] == "app-1"
     assert world.weights == {Color.BLUE: 100, Color.GREEN: 0}
     assert world.stable == "app-1"
+
+
+def test_rollout_that_lost_its_status_keeps_its_colour_while_it_has_traffic() -> None:
+    """Blue is also the colour of the release before the stable one, which is kept, and has no pods behind it yet."""
+    world = promoted_twice()
+    world.change(image="app:3")
+    until(world, "app-3", "Shifting", 1)
+    assert world.weight_of("app-3") == 100
+    world.lose_status("app-2", "app-3")
+    for _ in range(60):
+        served = dict(world.selects), dict(world.weights or {})
+        world.step()
+        moved = {c for c in Color if world.selects[c] != served[0][c] and served[1][c] > 0}
+        assert not moved
+        world.run(1)
+    world.run(120)
+    assert world.state("app-3") == "Promoted"
+    assert world.weight_of("app-3") == 100
+
+
+def test_release_is_not_drained_while_the_route_that_replaces_a_missing_one_has_not_settled() -> None:
+    world = settled()
+    world.change(image="app:2")
+    until(world, "app-2", "Shifting", 0)
+    world.weights = None
+    world.refused_route = True
+    world.intend("app-2", Intent.ABORT)
+    world.run(200)
+    assert world.state("app-2") == "RollingBack"
+    assert world.releases["app-2"].status.without_traffic_since is None
+    assert world.sizes["app-2"] == 2
