@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from typing import Final
+from collections.abc import Callable
+from typing import ClassVar, Final
 
 from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
@@ -16,9 +17,11 @@ from sophia_operator.api.release import Color, Intent, ReleaseState
 from sophia_operator.core import names
 from sophia_operator.core.views import Blocker
 from sophia_operator.ports import Refusal
+from sophia_operator.runtime.world import Mind
 from tests.support.rollout_model import Model
 from tests.support.rollout_model_api import CONFIG_MAP, DEPLOYMENT, K8S_SERVICE, KINDS, ROUTE
 from tests.support.rollout_model_judge import InvariantError
+from tests.support.rollout_model_rest import settle
 from tests.support.rollout_model_specs import IMAGES, Wish
 from tests.support.rollout_model_world import APP
 
@@ -43,10 +46,13 @@ _SERVICES: Final = [names.color_service(APP, c) for c in Color] + [names.check_s
 _CHILDREN: Final = [(ROUTE, APP), *[(K8S_SERVICE, s) for s in (*_SERVICES, APP)]]
 _REASONS: Final = (Reason.GATEWAY_NOT_FOUND, Reason.HOSTNAME_TAKEN, Reason.NOT_OWNED, Reason.API_ERROR)
 
+_ON_THE_WAY: Final = ("stage 0", "stage 1", "tested")
+_STARTS: Final = ("stage 0", "stage 1", "stage 0", "stage 1", "settled", "kept", "new", "tested")
+
 _wishes = st.builds(
     Wish,
     replicas=st.sampled_from([2, 1, 3]),
-    stages=st.sampled_from([0, 1, 2]),
+    stages=st.sampled_from([0, 1, 1, 2]),
     gates=st.sampled_from([0, 1, 2, 3]),
     smoke=st.sampled_from([0, 1, 2]),
     keep_seconds=st.sampled_from([15, 0, 60]),
@@ -59,37 +65,50 @@ _wishes = st.builds(
 )
 
 
+def _fail(model: Model) -> None:
+    model.world.faults.failing.add(model.world.image(model.releases()[-1]))
+
+
+def _set_metrics(model: Model, metrics: str) -> None:
+    where = " in mid-rollout" if model.is_mid_rollout() else ""
+    model.seen[f"metrics {metrics}{where}"] += 1
+    model.world.faults.metrics = metrics
+
+
+#: What comes upon a rollout that got to a certain place.
+_THEN: Final[dict[str, Callable[[Model], None]]] = {
+    "nothing": lambda _: None,
+    "abort": lambda model: model.intend(model.releases()[-1], Intent.ABORT),
+    "pause": lambda model: model.intend(model.releases()[-1], Intent.PAUSE),
+    "promote": lambda model: model.intend(model.releases()[-1], Intent.PROMOTE),
+    "errors": _fail,
+    "metrics outage": lambda model: _set_metrics(model, "outage"),
+    "status lost": lambda model: model.lose_status(model.releases()[-1]),
+    "crash": lambda model: model.die_after(2),
+}
+
+
 class RolloutMachine(RuleBasedStateMachine):
     """One service, from the first release on."""
 
+    #: The decisions of its operator: others than the real ones when the walk hunts a mutant.
+    mind: ClassVar[Mind] = Mind()
+
     def __init__(self) -> None:
         super().__init__()
-        self.model = Model(Wish())
-        self.broken = False
+        self.model = Model(Wish(), self.mind)
 
-    @initialize(wish=_wishes, start=st.sampled_from(["stage 0", "stage 1", "settled", "kept", "new", "tested"]))
+    @initialize(wish=_wishes, start=st.sampled_from(_STARTS))
     def begin(self, wish: Wish, start: str) -> None:
         """Somewhere on the way: most of what can go wrong goes wrong in mid-rollout."""
-        model = self.model = Model(wish)
+        model = self.model = Model(wish, self.mind)
         if start == "new":
             return
         model.run(20)
         if start == "settled":
             return
         model.wish_for(image="app:2")
-        for _ in range(200):
-            model.run(0.5)
-            names_there = model.releases()
-            status = model.status("app-2") if "app-2" in names_there else None
-            if status is None:
-                continue
-            if start == "tested" and status.state is ReleaseState.SMOKE_TESTING:
-                return
-            if status.state is ReleaseState.PROMOTED:
-                return
-            stage = status.stage
-            if stage is not None and stage.effective_at is not None and start == f"stage {stage.index}":
-                return
+        _run_until(model, start)
 
     # -- the operator
 
@@ -100,6 +119,10 @@ class RolloutMachine(RuleBasedStateMachine):
     @rule(writes=st.integers(1, 6))
     def operator_goes_on(self, writes: int) -> None:
         self.model.go_on(writes)
+
+    @rule(steps=st.integers(0, 60))
+    def operator_is_about_to_die(self, steps: int) -> None:
+        self.model.die_after(steps)
 
     @rule()
     def operator_finishes(self) -> None:
@@ -155,6 +178,15 @@ class RolloutMachine(RuleBasedStateMachine):
             self.model.seen["spec changed in mid-rollout"] += 1
         self.model.wish_for(image=image)
 
+    @precondition(lambda self: not self.model.is_mid_rollout())
+    @rule(image=st.sampled_from(IMAGES[1:]), until=st.sampled_from(_ON_THE_WAY), then=st.sampled_from(list(_THEN)))
+    def change_is_rolled_out(self, image: str, until: str, then: str) -> None:
+        self.model.wish_for(image=image)
+        _run_until(self.model, until)
+        if self.model.releases():
+            self.model.seen[f"then {then}{' in mid-rollout' if self.model.is_mid_rollout() else ''}"] += 1
+            _THEN[then](self.model)
+
     @rule(back=st.integers(1, 2))
     def spec_goes_back(self, back: int) -> None:
         promoted = self.model.rules.promoted()
@@ -185,6 +217,11 @@ class RolloutMachine(RuleBasedStateMachine):
         found = self.model.releases()
         if found:
             self.model.intend(found[-1 - release % len(found)], intent)
+
+    @precondition(lambda self: self.model.is_mid_rollout())
+    @rule(intent=st.sampled_from(list(Intent)))
+    def rollout_is_steered(self, intent: Intent) -> None:
+        self.model.intend(self.model.releases()[-1], intent)
 
     # -- faults
 
@@ -230,12 +267,11 @@ class RolloutMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.is_mid_rollout())
     @rule()
     def new_release_fails(self) -> None:
-        self.model.world.faults.failing.add(self.model.world.image(self.model.releases()[-1]))
+        _fail(self.model)
 
     @rule(metrics=st.sampled_from(["ok", "outage", "empty", "refused"]))
     def prometheus_changes(self, metrics: str) -> None:
-        self.model.world.faults.metrics = metrics
-        self.model.seen[f"metrics {metrics}"] += 1
+        _set_metrics(self.model, metrics)
 
     @rule(rps=st.sampled_from([40.0, 0.0, 1.0]))
     def traffic_changes(self, rps: float) -> None:
@@ -264,13 +300,28 @@ class RolloutMachine(RuleBasedStateMachine):
         model = self.model
         if model.failed or sys.exc_info()[0] is not None:
             return
-        model.settle()
+        settle(model)
         REACHED.update(dict.fromkeys(model.seen, 1))
         REACHED["examples"] += 1
         REACHED["passes"] += model.passes
         REACHED["writes and questions"] += model.steps
         for what in model.seen:
             event(what)
+
+
+def _run_until(model: Model, where: str) -> None:
+    """Everybody works until the newest release is there, or, if it never gets there, until it serves or time is up."""
+    for _ in range(80):
+        model.run(0.5)
+        newest = next(reversed(model.releases()), None)
+        status = model.status(newest) if newest is not None else None
+        if newest is None or status is None or model.world.image(newest) != model.wish.image:
+            continue
+        stage = status.stage if status.state is ReleaseState.SHIFTING else None
+        there = stage is not None and stage.effective_at is not None and where == f"stage {stage.index}"
+        tested = where == "tested" and status.state is ReleaseState.SMOKE_TESTING
+        if there or tested or status.state is ReleaseState.PROMOTED or status.state.is_latched:
+            return
 
 
 def first_broken(machine: type[RolloutMachine], quick: settings) -> InvariantError | None:

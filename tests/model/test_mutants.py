@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sophia_operator.runtime.world import Mind
-from tests.support import rollout_model, rollout_model_judge
+from tests.support import rollout_model, rollout_model_judge, rollout_model_rest
 from tests.support.rollout_model_judge import InvariantError
 from tests.support.rollout_model_mutants import MUTANTS, Mutant
 
@@ -24,7 +24,9 @@ def test_the_mutant_dies_and_the_operator_lives(mutant: Mutant) -> None:
 
 
 def test_every_invariant_has_a_mutant() -> None:
-    sources = [Path(str(module.__file__)).read_text() for module in (rollout_model, rollout_model_judge)]
+    sources = [
+        Path(str(module.__file__)).read_text() for module in (rollout_model, rollout_model_judge, rollout_model_rest)
+    ]
     invariants = {found for source in sources for found in _BROKE.findall(source)}
     assert invariants == {f"I{number}" for number in range(1, 11)}
     assert {mutant.invariant for mutant in MUTANTS} == invariants

@@ -12,8 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sophia_operator.api.conditions import PAUSES, ConditionType, Reason, find, is_true
-from sophia_operator.api.managed_service import ManagedServiceSpec, ManagedServiceStatus
+from sophia_operator.api.managed_service import ManagedServiceStatus
 from sophia_operator.api.release import Color, Intent, ReleaseSpec, ReleaseState, ReleaseStatus
 from sophia_operator.core import names
 from sophia_operator.core.views import Blocker
@@ -31,10 +30,9 @@ from tests.support.rollout_model_api import (
 from tests.support.rollout_model_judge import Rules
 from tests.support.rollout_model_operator import Operator
 from tests.support.rollout_model_specs import Wish, spec_of
-from tests.support.rollout_model_world import APP, Faults, World
+from tests.support.rollout_model_world import APP, World
 
 MIN_INTERVAL_SECONDS = 0.1
-_STUCK_FOR_A_REASON = frozenset({Reason.RELEASE_LATCHED, Reason.CONFIG_NOT_FOUND})
 
 
 class Model:
@@ -48,12 +46,13 @@ class Model:
         self.operator = Operator(self.world, self.rules, mind or Mind())
         self.seen: Counter[str] = Counter()
         self.steps = 0
+        self._dies_at: int | None = None
         self.passes = 0
         self._under_way: Iterator[str] | None = None
         self._at = ""
         self._woken = True
         self._due = self.world.now
-        self._writes = 0
+        self.writes = 0
         self.api.write(CONFIG_MAP, "settings", "one")
         self.api.write(SERVICE, APP, spec_of(wish))
         for kind in KINDS:
@@ -80,10 +79,18 @@ class Model:
             self._at = step
 
     def finish(self) -> None:
-        """The pass under way, or a new one, to its end."""
+        """The pass under way, or a new one, to its end; unless the operator dies on the way."""
         self.go_on()
         while self._under_way is not None:
-            self.go_on()
+            if self._dies_at is not None and self.steps >= self._dies_at:
+                self._dies_at = None
+                self.crash(0)
+            else:
+                self.go_on()
+
+    def die_after(self, steps: int) -> None:
+        """The operator dies once, after so many more steps of whatever passes there are."""
+        self._dies_at = self.steps + steps
 
     def crash(self, writes: int) -> None:
         """The operator dies after so many more steps of a pass, and comes back."""
@@ -93,14 +100,14 @@ class Model:
             if self.is_mid_rollout():
                 self.seen["crash in mid-rollout"] += 1
         self._under_way = None
-        self._writes += self.operator.writes
+        self.writes += self.operator.writes
         self.operator.restart()
         self._woken = True
 
     def _ended(self) -> None:
         self._under_way = None
         self.passes += 1
-        self._writes += self.operator.writes
+        self.writes += self.operator.writes
         wait = self.operator.next
         self._due = self.world.now + (timedelta(days=1) if wait is None else timedelta(seconds=wait))
         self._note_parts()
@@ -129,12 +136,20 @@ class Model:
             world.tick(max(step, MIN_INTERVAL_SECONDS))
         return False
 
+    def wake(self) -> None:
+        """The operator looks again."""
+        self._woken = True
+
+    def disturb(self) -> None:
+        """Somebody other than the operator is about to change something."""
+        self.world.changes += 1
+
     # -- what people do
 
     def wish_for(self, **changes: Any) -> None:
         """A user applies another spec."""
         self.wish = replace(self.wish, **changes)
-        self._others()
+        self.disturb()
         self.api.write(SERVICE, APP, spec_of(self.wish))
 
     def intend(self, name: str, intent: Intent) -> None:
@@ -142,7 +157,7 @@ class Model:
         found = self.api.get(RELEASE, name)
         if found is None:
             return
-        self._others()
+        self.disturb()
         if intent is Intent.ABORT and found.status is not None:
             stage = found.status.stage if found.status.state is ReleaseState.SHIFTING else None
             self.seen[f"abort in {found.status.state.value}{f' {stage.index}' if stage else ''}"] += 1
@@ -154,7 +169,7 @@ class Model:
 
     def lose_status(self, *releases: str, service: bool = False) -> None:
         """Statuses are gone."""
-        self._others()
+        self.disturb()
         for name in releases:
             if self.api.get(RELEASE, name) is not None:
                 self.api.write_status(RELEASE, name, None)
@@ -169,7 +184,7 @@ class Model:
         """Somebody deletes a child."""
         if self.api.get(kind, name) is None:
             return
-        self._others()
+        self.disturb()
         self.seen[f"{kind} deleted by hand"] += 1
         self.rules.meddled = True
         self.api.delete(kind, name)
@@ -180,7 +195,7 @@ class Model:
         found = self.api.get(ROUTE, APP)
         if found is None:
             return
-        self._others()
+        self.disturb()
         self.seen["weights edited by hand"] += 1
         self.rules.meddled = True
         body = json.loads(json.dumps(found.body))
@@ -197,7 +212,7 @@ class Model:
         found = self.api.get(K8S_SERVICE, service)
         if found is None:
             return
-        self._others()
+        self.disturb()
         self.seen["selector edited by hand"] += 1
         self.rules.meddled = True
         self.rules.misdirected.add(service)
@@ -211,7 +226,7 @@ class Model:
         found = self.api.get(DEPLOYMENT, release)
         if found is None:
             return
-        self._others()
+        self.disturb()
         self.seen["Deployment scaled by hand"] += 1
         self.api.write(DEPLOYMENT, release, {**found.body, "spec": {**found.body["spec"], "replicas": replicas}})
 
@@ -219,115 +234,19 @@ class Model:
         """Only so many pods of a release are ready, for now."""
         found = self.api.get(POD, release)
         if found is not None:
-            self._others()
+            self.disturb()
             self.api.write(POD, release, (found.body[0], min(found.body[0], ready)))
 
     def block(self, *blockers: Blocker) -> None:
         """Something in the cluster stands in the way, or no more."""
-        self._others()
+        self.disturb()
         self.world.faults.blockers = blockers
-        self._woken = True
-
-    def _others(self) -> None:
-        self.world.changes += 1
-
-    # -- the end
-
-    def settle(self) -> None:
-        """Faults stop: the service must come to rest for a reason that it gives, and, once nobody holds it, at what
-        the spec asks for."""
-        self._heal()
-        self._rest()
-        if not self._is_done() and not self._has_reason():
-            raise self.rules.broke("I9", f"at rest without a reason: {self.describe()}")
-        for _ in range(3):
-            if self._is_done():
-                break
-            self._release_holds()
-            self._rest()
-        if not self._is_done():
-            raise self.rules.broke("I9", f"not where the spec wants it: {self.describe()}")
-
-    def _heal(self) -> None:
-        self._others()
-        self.world.faults = Faults()
-        self.operator.refuse = None
-        self._woken = True
-
-    def _rest(self) -> None:
-        if not self.run(900, until_quiet=True):
-            # Gates are looked at while a rollout is paused, and configuration that is gone is looked for; everything
-            # else must rest.
-            if not self._is_watching():
-                raise self.rules.broke("I9", f"not at rest after 900 s: {self.describe()}")
-            before = {key: stored for key, stored in self.api.truth.items() if key[0] not in (SERVICE, RELEASE)}
-            self.run(100)
-            if any(self.api.truth.get(key) is not stored for key, stored in before.items()) or not self._is_watching():
-                raise self.rules.broke("I9", f"children change while paused: {self.describe()}")
-            return
-        self.rules.meddled = False
-        writes = self._writes
-        for _ in range(3):
-            self.world.tick(7000)
-            self.finish()
-        if self._writes != writes:
-            raise self.rules.broke("I9", f"{self._writes - writes} writes at rest: {self.describe()}")
-
-    def _release_holds(self) -> None:
-        if self.api.get(CONFIG_MAP, "settings") is None:
-            self.api.write(CONFIG_MAP, "settings", "one")
-        self.wish_for(paused=False)
-        for name in self.api.names(RELEASE):
-            status = self.status(name)
-            intent = Intent.PROCEED
-            if status is not None and status.state.is_latched:
-                intent = Intent.RETRY
-            elif status is not None and status.pause is not None:
-                intent = Intent.PROMOTE  # evidence may be wanted that will never come, as of a time without requests
-            self.intend(name, intent)
-        self._woken = True
-
-    def _is_done(self) -> bool:
-        stable, status = self.rules.stable(), self._service_status()
-        if stable is None or not is_true(status.conditions, ConditionType.READY):
-            return False
-        template = self.spec(stable).snapshot.template
-        found = self.api.get(SERVICE, APP)
-        assert found is not None
-        spec: ManagedServiceSpec = found.body
-        deployment = self.api.get(DEPLOYMENT, stable)
-        sized = deployment is not None and deployment.body["spec"]["replicas"] == spec.replicas
-        served = self.world.shares() == {stable: 1.0}
-        return template == spec.template and sized and served and self.rules.active() is None
-
-    def _has_reason(self) -> bool:
-        conditions = self._service_status().conditions
-        stalled = find(conditions, ConditionType.STALLED)
-        if stalled is not None:
-            return bool(stalled.message) and Reason(stalled.reason) in _STUCK_FOR_A_REASON
-        return self._is_paused()
-
-    def _is_watching(self) -> bool:
-        """Whether there is a known reason for passes that change nothing but statuses."""
-        stalled = find(self._service_status().conditions, ConditionType.STALLED)
-        lacks_config = stalled is not None and stalled.reason == Reason.CONFIG_NOT_FOUND.value
-        return (lacks_config and self.operator.failures > 0) or self._is_held()
-
-    def _is_held(self) -> bool:
-        """Whether somebody, or a limit, holds the rollout under way."""
-        active = self.rules.active()
-        status = self.status(active) if active is not None else None
-        if active is None or status is None:
-            return False
-        return self.wish.paused or self.spec(active).intent is Intent.PAUSE or status.pause is not None
-
-    def _is_paused(self) -> bool:
-        paused = find(self._service_status().conditions, ConditionType.PAUSED)
-        return paused is not None and Reason(paused.reason) in PAUSES
+        self.wake()
 
     # -- looking
 
-    def _service_status(self) -> ManagedServiceStatus:
+    def service_status(self) -> ManagedServiceStatus:
+        """Status of the service."""
         found = self.api.get(SERVICE, APP)
         return found.status if found is not None and found.status is not None else ManagedServiceStatus()
 
@@ -370,7 +289,7 @@ class Model:
 
     def describe(self) -> str:
         """The state of things, for a failed test."""
-        conditions = [(c.type, c.status.value, c.reason, c.message) for c in self._service_status().conditions]
+        conditions = [(c.type, c.status.value, c.reason, c.message) for c in self.service_status().conditions]
         parts = {n: self.status(n) for n in self.releases()}
         lines = [
             f"{n}: {s.state.value if s else None} {s.color if s else ''} {self.spec(n).intent.value} "

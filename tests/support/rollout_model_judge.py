@@ -179,7 +179,7 @@ class Rules:
         if kind == DEPLOYMENT and before is not None:
             self._scaled(about, name, before["spec"]["replicas"], after["spec"]["replicas"])
         if kind == K8S_SERVICE and self._world.gateway:
-            self._pointed(name, before, after)
+            self._pointed(about, name, before, after)
         if kind == K8S_SERVICE and name == APP:
             old, new = ({_selected(b): 100} if b is not None else {} for b in (before, after))
             self._spread(about, old, new)
@@ -223,13 +223,16 @@ class Rules:
         if name == self.previous() and self._world.now < leader.promoted_at + keep and status.color is not leader.color:
             raise self.broke("I2", f"{name} goes from {old} to {new} pods, and it is to be kept")
 
-    def _pointed(self, name: str, before: Any, after: Any) -> None:
+    def _pointed(self, about: Pass, name: str, before: Any, after: Any) -> None:
         color = next((c for c in Color if names.color_service(APP, c) == name), None)
         if color is None or before is None or _selected(before) in (None, _selected(after)):
             return
         if name in self.misdirected:
             self.misdirected.discard(name)
             return
+        route = about.observed.route
+        if self.meddled and not about.fresh and route is not None and not route.weights.get(color):
+            return  # somebody gave the colour traffic, and the operator cannot know it yet
         has_traffic = (self._world.data_weights or {}).get(color, 0) > 0
         if has_traffic and self._world.api.get(RELEASE, str(_selected(before))):
             raise self.broke(
@@ -260,13 +263,13 @@ class Rules:
     def _spread(self, about: Pass, before: Mapping[str | None, int], after: Mapping[str | None, int]) -> None:
         """Shares of releases were written: who may get some, and more than before."""
         stable = self.stable()
-        seen = {e.release: e.ready for e in about.observed.endpoints.values()}
+        seen = self._ready(about)
         stable_ready = seen.get(stable, 0) > 0
         for release, share in after.items():
             if share == 0 or release is None:
                 continue
             status, risen = self._status(release), share > before.get(release, 0)
-            others = [n for r, n in seen.items() if r not in (None, release)]
+            others = [n for r, n in seen.items() if r != release]
             if risen and not seen.get(release) and any(others) and release != stable:
                 raise self.broke("I1", f"{release} gets {share} %, and it has no ready endpoints")
             if release == stable or status is None:
@@ -295,7 +298,7 @@ class Rules:
         for release, share in written.items():
             if release in (None, stable) or share == 0 or release is None:
                 continue
-            ready = {e.release: e.ready for e in about.observed.endpoints.values()}
+            ready = self._ready(about)
             if not ready.get(stable):
                 continue
             if not ready.get(release):
@@ -307,6 +310,11 @@ class Rules:
             status = self._status(release)
             if status is not None and status.state not in _SERVING:
                 raise self.broke("I5", f"{release} has {share} % after a pass, and is {status.state.value}")
+
+    def _ready(self, about: Pass) -> dict[str | None, int]:
+        """Ready endpoints of each release behind its own colour, as the operator saw them."""
+        known = [(r.name, s.color) for r in about.observed.releases if (s := self._status(r.name)) is not None]
+        return {name: about.observed.ready(color, name) for name, color in known if color is not None}
 
     def _sized(self, about: Pass, stable: str) -> None:
         found, active = self._world.api.get(DEPLOYMENT, stable), self.active()

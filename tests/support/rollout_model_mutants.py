@@ -18,6 +18,7 @@ from tests.support import rollout_model_scripts as scripts
 from tests.support import rollout_model_slips as slips
 from tests.support.rollout_model import Model
 from tests.support.rollout_model_lies import deceived
+from tests.support.rollout_model_rest import settle
 from tests.support.rollout_model_slips import amended, misdrawn, misplaced
 from tests.support.rollout_model_specs import Wish
 
@@ -37,7 +38,7 @@ class Mutant:
         """The script with that mind, and then the world gets well. Raises InvariantError."""
         model = Model(self.wish, mind)
         self.script(model)
-        model.settle()
+        settle(model)
 
 
 MUTANTS: Final = (
