@@ -225,3 +225,18 @@ def test_release_is_not_drained_while_the_route_that_replaces_a_missing_one_has_
     assert world.state("app-2") == "RollingBack"
     assert world.releases["app-2"].status.without_traffic_since is None
     assert world.sizes["app-2"] == 2
+
+
+def test_abort_of_a_release_that_lost_its_status_waits_until_its_traffic_is_gone() -> None:
+    world = settled()
+    world.change(image="app:2")
+    until(world, "app-2", "Shifting", 0)
+    world.lose_status("app-2")
+    world.lagging = True
+    world.step()
+    world.intend("app-2", Intent.ABORT)
+    world.run(30)
+    assert world.state("app-2") == "RollingBack"
+    world.lagging = False
+    world.run(30)
+    assert world.state("app-2") == "RolledBack"

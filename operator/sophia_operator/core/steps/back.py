@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from itertools import takewhile
 
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.release import Intent, Outcome, ReleaseState, WeightStatus
@@ -45,8 +46,10 @@ def _had_traffic(release: ReleaseView) -> bool:
 
 
 def lost_with_traffic(release: ReleaseView) -> bool:
-    """Whether the status was rebuilt from traffic that the release had."""
-    return release.status.outcome is not None and release.status.outcome.reason == Reason.REBUILT.value
+    """Whether the status was rebuilt from traffic that the release had: the way back began so, also when a person asked
+    to abort it since."""
+    way_back = takewhile(lambda t: t.state is ReleaseState.ROLLING_BACK, reversed(release.status.transitions))
+    return any(t.reason == Reason.REBUILT.value for t in way_back)
 
 
 def weight_before(release: ReleaseView) -> int:
