@@ -312,9 +312,13 @@ class Rules:
                 raise self.broke("I5", f"{release} has {share} % after a pass, and is {status.state.value}")
 
     def _ready(self, about: Pass) -> dict[str | None, int]:
-        """Ready endpoints of each release behind its own colour, as the operator saw them."""
-        known = [(r.name, s.color) for r in about.observed.releases if (s := self._status(r.name)) is not None]
-        return {name: about.observed.ready(color, name) for name, color in known if color is not None}
+        """Ready endpoints of each release behind its own colour, or, without one, any, as the operator saw them."""
+        out: dict[str | None, int] = {}
+        for release in about.observed.releases:
+            stored = self._status(release.name)
+            own = release.status.color or (stored.color if stored is not None else None)
+            out[release.name] = max(about.observed.ready(c, release.name) for c in Color if own in (None, c))
+        return out
 
     def _sized(self, about: Pass, stable: str) -> None:
         found, active = self._world.api.get(DEPLOYMENT, stable), self.active()
