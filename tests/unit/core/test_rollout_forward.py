@@ -7,7 +7,7 @@ import re
 from sophia_operator.api.conditions import ConditionType, find, is_true
 from sophia_operator.api.release import Color, Intent
 from sophia_operator.core.findings import MetricsAnswer, MetricsRequest, Samples
-from tests.support.sim import settled, sim
+from tests.support.sim import Sim, settled, sim
 
 
 def test_first_release_serves_only_once_it_is_ready() -> None:
@@ -267,3 +267,37 @@ def test_stage_does_not_pass_while_its_weight_is_not_there_any_more() -> None:
     world.lagging = False
     world.run(2)
     assert world.weight_of("app-2") == 100
+
+
+def smoke_testing() -> Sim:
+    """A world whose second release was ready a moment ago."""
+    world = settled()
+    world.change(image="app:2")
+    for _ in range(20):
+        world.step()
+        if world.state_or("app-2") == "SmokeTesting":
+            return world
+    raise AssertionError("never got there")
+
+
+def test_service_that_grows_before_the_first_weight_is_waited_for() -> None:
+    world = smoke_testing()
+    world.change(image="app:2", replicas=5)
+    world.broken.add("app-2")
+    world.run(10)
+    assert world.state("app-2") == "SmokeTesting"
+    assert world.weight_of("app-2") == 0
+    world.broken.clear()
+    world.run(5)
+    assert world.state("app-2") == "Shifting"
+    assert world.releases["app-2"].status.not_ready_since is None
+
+
+def test_pods_that_go_before_the_first_weight_have_until_the_deadline_to_come_back() -> None:
+    world = smoke_testing()
+    world.broken.add("app-2")
+    world.run(58)
+    assert world.state("app-2") == "SmokeTesting"
+    world.run(5)
+    assert world.state("app-2") == "Failed"
+    assert world.weights == {Color.BLUE: 100, Color.GREEN: 0}

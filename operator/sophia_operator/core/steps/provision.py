@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from sophia_operator.api.conditions import Reason
@@ -116,6 +117,10 @@ def smoke_test(release: ReleaseView, scene: Scene) -> Step:
         held = hold.asked(release, scene)
         if held is not None:
             return Step(tested, held_by=held)
+        short = _short_of_pods(replace(release, status=tested), scene)
+        if short is not None:
+            return short
+        tested = tested.model_copy(update={"not_ready_since": None})
         message = (
             f"{len(tests)} smoke tests of {release.name} passed" if tests else f"{release.name} has no smoke tests"
         )
@@ -126,3 +131,20 @@ def smoke_test(release: ReleaseView, scene: Scene) -> Step:
         wait=SMOKE_PAUSE_SECONDS,
         held_by=(Reason.SMOKE_TESTING, f"smoke tests to pass: {', '.join(waiting)}"),
     )
+
+
+def _short_of_pods(release: ReleaseView, scene: Scene) -> Step | None:
+    """The service may have grown, or pods may have gone, since the release was ready: None when enough are."""
+    plan, status = release.spec.snapshot.plan, release.status
+    assert status.color is not None
+    size = rollout_size(scene.service, release)
+    ready, needed = scene.observed.ready(status.color, release.name), needed_ready(plan, size)
+    if ready >= needed:
+        return None
+    since = status.not_ready_since or scene.now
+    left = plan.progress_deadline_seconds - seconds_since(since, scene.now)
+    why = f"{ready} of {size} pods of {release.name} are ready, {needed} needed"
+    if left <= 0 and scene.roles.stable is not None:
+        return roll_back(release, ReleaseState.FAILED, Reason.PROGRESS_DEADLINE_EXCEEDED, why, scene.now)
+    waiting = status.model_copy(update={"not_ready_since": since})
+    return Step(waiting, wait=left if left > 0 else None, held_by=(Reason.GREEN_NOT_READY, why))
