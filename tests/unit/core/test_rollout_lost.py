@@ -240,3 +240,17 @@ def test_abort_of_a_release_that_lost_its_status_waits_until_its_traffic_is_gone
     world.lagging = False
     world.run(30)
     assert world.state("app-2") == "RolledBack"
+
+
+def test_colour_of_a_release_that_lost_its_status_and_its_pods_is_taken_once_it_is_drained() -> None:
+    world = settled(rollout={"drainSeconds": 20})
+    world.change(image="app:2", rollout={"drainSeconds": 20})
+    until(world, "app-2", "Shifting", 0)
+    world.sizes["app-2"] = 0
+    world.lose_status("app-2")
+    world.change(image="app:3", rollout={"drainSeconds": 20})
+    for _ in range(19):
+        world.run(1)
+        assert world.selects[Color.GREEN] == "app-2"
+    world.run(5)
+    assert world.selects[Color.GREEN] == "app-3"

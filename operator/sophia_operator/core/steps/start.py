@@ -82,14 +82,16 @@ def _busy(release: ReleaseView, color: Color, scene: Scene) -> str | None:
         if left > 0:
             return f"{stable.name} is still draining as {color.value}"
     for other in scene.observed.releases:
-        if (
-            other.name == occupant
-            and other is not release
-            and other.status.color is color
-            and not is_drained(other, scene.now)
-        ):
+        if other.name == occupant and other is not release and _drains(other, color, scene.now):
             return f"{other.name} is still draining as {color.value}"
     return None
+
+
+def _drains(occupant: ReleaseView, color: Color, now: datetime) -> bool:
+    """Whether requests may still be under way to it; it may have forgotten its colour since it got the last of them."""
+    status = occupant.status
+    was_there = status.color is color or (status.color is None and status.without_traffic_since is not None)
+    return was_there and not is_drained(occupant, now)
 
 
 def retry(release: ReleaseView, now: datetime) -> Step:
