@@ -76,7 +76,8 @@ def get(
     if not found:
         session.say(f"no ManagedServices {'anywhere' if everywhere else f'in namespace {api.namespace}'}")
         return
-    session.console.print(tables.services([parse_service(o) for o in found], session.now(), namespaces=everywhere))
+    table = tables.services([parse_service(o) for o in found], session.now(), namespaces=everywhere)
+    tables.show(session.console, table)
 
 
 @app.command(short_help="Show a rollout, or follow it with --watch.")
@@ -134,7 +135,7 @@ def history(session: Session, name: Name) -> None:
     if not situation.releases:
         session.say(f"{name} has no releases yet")
         return
-    session.console.print(tables.history(situation, session.now()))
+    tables.show(session.console, tables.history(situation, session.now()))
 
 
 @app.command()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+from rich.cells import cell_len
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -89,10 +91,37 @@ def _style(release: Release, s: Situation) -> str:
     return "red" if release.status.state.is_latched else ""
 
 
+def show(console: Console, table: Table) -> None:
+    """Print a table: whole into a file or a pipe; in a terminal only the columns that fit, from the left.
+
+    Only sentences may be folded: a name in two lines, or cut short, cannot be copied.
+    """
+    if not console.is_terminal:
+        console.width = max(console.width, _width(table, None))
+    while len(table.columns) > 1 and _width(table, _READABLE) > console.width:
+        table.columns.pop()
+    console.print(table)
+
+
+_GAP: Final = 2
+#: Columns that a sentence needs to be read in.
+_READABLE: Final = 24
+
+
+def _width(table: Table, longest_sentence: int | None) -> int:
+    """Cells that the table takes, with sentences folded to so many cells, or not folded at all."""
+    total = 0
+    for column in table.columns:
+        widest = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+        if longest_sentence is not None and not column.no_wrap:
+            widest = min(widest, longest_sentence)
+        total += widest + _GAP
+    return total - _GAP
+
+
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
     for name in columns:
-        # Only sentences may be folded: a name in two lines cannot be copied.
         table.add_column(name.upper(), header_style="dim", overflow="fold", no_wrap=name != "message")
     return table
 

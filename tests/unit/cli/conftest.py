@@ -88,7 +88,9 @@ def run() -> Run:
             return api
 
         text = io.StringIO()
-        console = Console(file=text, width=width, height=60, highlight=False, force_terminal=terminal)
+        console = Console(
+            file=text, width=width, height=60, highlight=False, force_terminal=terminal, color_system=None
+        )
         session = Session(connect=connect, now=lambda: NOW, console=console)
         result = CliRunner().invoke(app, list(arguments), obj=session, input=stdin)
         if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -171,6 +171,7 @@ def test_status_and_explanation(run: Run, name: str) -> None:
     compare(name, f"exit code {status.code}\n\n{status.out}\n{text}")
 
 
+RELEASES: Final = [*SCENES["rolled-back"], stable(1, color="green")]
 STATES: Final = [state.value for state in ReleaseState]
 
 
@@ -202,4 +203,16 @@ def test_the_list_of_services(run: Run) -> None:
 
 
 def test_the_history(run: Run) -> None:
-    compare("history", run("history", "hello", objects=[*SCENES["rolled-back"], stable(1, color="green")]).out)
+    compare("history", run("history", "hello", objects=RELEASES, terminal=True).out)
+
+
+def test_a_narrow_terminal_loses_columns_of_the_history_but_no_part_of_a_name(run: Run) -> None:
+    lines = run("history", "hello", objects=RELEASES, terminal=True, width=62).out.splitlines()
+    assert [line.split() for line in lines][0] == ["RELEASE", "STATE", "REASON", "STARTED", "TOOK"]
+    assert lines[1].startswith("hello-3  RolledBack        GateFailed  5 min ago")
+
+
+def test_a_pipe_gets_the_history_whole(run: Run) -> None:
+    lines = run("history", "hello", objects=RELEASES, width=40).out.splitlines()
+    assert len(lines) == 1 + 3
+    assert lines[1].rstrip().endswith("418 requests succeeded, at least 99 % wanted")
