@@ -208,7 +208,7 @@ def test_the_history(run: Run) -> None:
 
 def test_a_narrow_terminal_loses_columns_of_the_history_but_no_part_of_a_name(run: Run) -> None:
     lines = run("history", "hello", objects=RELEASES, terminal=True, width=62).out.splitlines()
-    assert [line.split() for line in lines][0] == ["RELEASE", "STATE", "REASON", "STARTED", "TOOK"]
+    assert lines[0].split() == ["RELEASE", "STATE", "REASON", "STARTED", "TOOK"]
     assert lines[1].startswith("hello-3  RolledBack        GateFailed  5 min ago")
 
 
