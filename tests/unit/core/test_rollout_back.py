@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import pytest
 
 from sophia_operator.api.conditions import ConditionType, Reason, find, is_true
 from sophia_operator.api.release import Color, Intent
 from sophia_operator.core.findings import (
+    Findings,
     MetricsAnswer,
     MetricsOutage,
     MetricsRequest,
@@ -14,7 +17,7 @@ from sophia_operator.core.findings import (
     Samples,
     SmokeResult,
 )
-from sophia_operator.core.views import Blocker, PodProblem
+from sophia_operator.core.views import Blocker, Observed, PodProblem
 from tests.support.sim import Sim, good_metrics, settled
 
 
@@ -266,6 +269,32 @@ def test_route_that_the_gateway_does_not_take_up_fails_the_release() -> None:
     world.lagging = False
     world.run(20)
     assert world.state("app-2") == "RolledBack"
+
+
+class Trailing(Sim):
+    """The gateway says that it took up the route, and goes on as before; only metrics show it."""
+
+    def observed(self, findings: Findings | None = None) -> Observed:
+        return replace(super().observed(findings), gateway_url=None)
+
+    def answer(self, request: MetricsRequest) -> MetricsAnswer:
+        before = {"blue": 1500.0, "green": 500.0}
+        return Samples(before) if request.key == "share" else good_metrics(request)
+
+
+def test_gateway_that_was_late_has_the_whole_deadline_to_do_what_it_says() -> None:
+    world = in_stage(rollout={"routeDeadlineSeconds": 20})
+    world = Trailing(**{f.name: getattr(world, f.name) for f in fields(world)})
+    world.lagging = True
+    world.intend("app-2", Intent.ABORT)
+    world.run(40)
+    world.lagging = False
+    world.run(19)
+    assert world.state("app-2") == "RollingBack"
+    world.run(5)
+    assert world.state("app-2") == "RolledBack"
+    outcome = world.releases["app-2"].status.transitions[-1]
+    assert "not confirmed" in outcome.message
 
 
 def test_query_that_prometheus_refuses_fails_before_traffic_and_a_mended_plan_goes_on() -> None:

@@ -192,7 +192,7 @@ def test_release_that_lost_its_status_does_not_take_the_colour_of_the_stable_one
         world.run(1)
         assert world.sizes["app-1"] == 2
         assert world.selects[Color.BLUE] == "app-1"
-    assert world.weights == {Color.BLUE: 100, Color.GREEN: 0}
+    assert world.weight_of("app-1") == 100
     assert world.stable == "app-1"
 
 

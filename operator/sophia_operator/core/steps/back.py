@@ -32,7 +32,10 @@ def step(release: ReleaseView, scene: Scene) -> Step:
         return _end(current, outcome, f"all traffic is at {scene.roles.stable.name}: {seen.message}", scene.now)
     route = scene.observed.route
     settled = route is not None and route.in_effect and scene.observed.written_weight(status.color) == 0
-    overdue = seconds_since(status.state_since, scene.now) >= release.spec.snapshot.plan.route_deadline_seconds
+    # Counted from when the route settled: a gateway that was late, and says so before it is done, gets the same time.
+    overdue = (
+        seconds_since(status.without_traffic_since, scene.now) >= release.spec.snapshot.plan.route_deadline_seconds
+    )
     if settled and overdue:
         # The gateway says that it did as told; holding on would leave a failed release in place for good.
         return _end(current, outcome, f"not confirmed by what was seen of the traffic: {seen.message}", scene.now)
