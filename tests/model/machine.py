@@ -57,7 +57,7 @@ _wishes = st.builds(
     smoke=st.sampled_from([0, 1, 2]),
     keep_seconds=st.sampled_from([15, 0, 60]),
     abort_keep_seconds=st.sampled_from([5, 0]),
-    drain_seconds=st.sampled_from([3, 0]),
+    drain_seconds=st.sampled_from([6, 0]),
     pause_on_failure=st.booleans(),
     max_unavailable=st.sampled_from([0, 1]),
     config=st.booleans(),
@@ -147,7 +147,7 @@ class RolloutMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.2, 1.0, 4.0, 15.0]))
     def time_passes(self, seconds: float) -> None:
-        self.model.world.tick(seconds)
+        self.model.wait(seconds)
 
     @rule(who=st.sampled_from(["deployments", "pods", "endpoints", "gateway_status", "gateway_data"]))
     def controller_works(self, who: str) -> None:

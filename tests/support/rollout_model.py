@@ -33,6 +33,8 @@ from tests.support.rollout_model_specs import Wish, spec_of
 from tests.support.rollout_model_world import APP, World
 
 MIN_INTERVAL_SECONDS = 0.1
+#: Requests end, or are given up, long before a deadline of a rollout: so much time can go by within one pass.
+LONGEST_PASS_SECONDS = 4.0
 
 
 class Model:
@@ -49,6 +51,7 @@ class Model:
         self._dies_at: int | None = None
         self.passes = 0
         self._under_way: Iterator[str] | None = None
+        self._began = self.world.now
         self._at = ""
         self._woken = True
         self._due = self.world.now
@@ -71,6 +74,7 @@ class Model:
             self.steps += 1
             if self._under_way is None:
                 self._under_way = self.operator.steps()
+                self._began = self.world.now
                 self._woken = False
             step = next(self._under_way, None)
             if step is None:
@@ -135,6 +139,13 @@ class Model:
             step = MIN_INTERVAL_SECONDS if moving else min(ahead, 0.5) if lagging else ahead
             world.tick(max(step, MIN_INTERVAL_SECONDS))
         return False
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, and nobody does anything."""
+        if self._under_way is not None:
+            since = (self.world.now - self._began).total_seconds()
+            seconds = min(seconds, max(0.0, LONGEST_PASS_SECONDS - since))
+        self.world.tick(seconds)
 
     def wake(self) -> None:
         """The operator looks again."""

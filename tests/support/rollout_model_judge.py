@@ -17,7 +17,7 @@ from sophia_operator.core.decision import NewRelease
 from sophia_operator.core.views import ReleaseView
 from tests.support.rollout_model_api import DEPLOYMENT, K8S_SERVICE, RELEASE, ROUTE, SERVICE
 from tests.support.rollout_model_operator import Pass
-from tests.support.rollout_model_world import APP, World, weights_of
+from tests.support.rollout_model_world import APP, DATA_PLANE_LAG_SECONDS, World, weights_of
 
 MAX_STATUS_BYTES = 64 * 1024
 _SERVING = frozenset({ReleaseState.SHIFTING, ReleaseState.PROMOTED})
@@ -70,7 +70,7 @@ class Rules:
         self._unlatched(view, before, after)
         self._proved(about, name, spec, before, after)
         self._advanced(about, name, spec, before, after)
-        self._still_stable(name, before, after)
+        self._still_stable(about, name, before, after)
 
     def service_status(self, after: ManagedServiceStatus) -> None:
         """The status of the service was written."""
@@ -166,9 +166,12 @@ class Rules:
             if gate.min_requests and look.time - timedelta(seconds=look.window_seconds) < since:
                 raise self.broke("I4", f"gate {gate.name} looked back beyond the stage: {look}")
 
-    def _still_stable(self, name: str, before: ReleaseStatus, after: ReleaseStatus) -> None:
+    def _still_stable(self, about: Pass, name: str, before: ReleaseStatus, after: ReleaseStatus) -> None:
         if before.state is not ReleaseState.PROMOTED or after.state is ReleaseState.PROMOTED:
             return
+        seen = {r.name for r in about.observed.releases if r.status.state is ReleaseState.PROMOTED}
+        if not about.fresh and (seen - {name}) & self.forgotten:
+            return  # its status is lost, and the operator cannot know it yet
         if self.stable() is None:
             raise self.broke("I2", f"{name} is {after.state.value}, and no other release is Promoted")
 
@@ -207,7 +210,9 @@ class Rules:
         replaced = not shares.get(name) and any(shares.get(n) for n in self.forgotten)
         if name in (stable, active) and new < full and not replaced:
             raise self.broke("I2", f"{name} goes from {old} to {new} pods, {full} are its full size")
-        drain = timedelta(seconds=spec.snapshot.plan.drain_seconds)
+        # The drain is counted from the gateway's word, and it may have trailed behind that.
+        trailing = DATA_PLANE_LAG_SECONDS if self._world.trailed else 0.0
+        drain = timedelta(seconds=spec.snapshot.plan.drain_seconds - trailing)
         last = self._world.last_share_at.get(name)
         carries = shares.get(name, 0) > 0
         if self.meddled and (not about.fresh or name in self.forgotten):

@@ -63,6 +63,7 @@ def _release_holds(model: Model) -> None:
         status = model.status(name)
         intent = Intent.PROCEED
         if status is not None and status.state.is_latched:
+            model.intend(name, Intent.PROCEED)  # Retry counts once for each time that it is set
             intent = Intent.RETRY
         elif status is not None and status.pause is not None:
             intent = Intent.PROMOTE  # evidence may be wanted that will never come, as of a time without requests

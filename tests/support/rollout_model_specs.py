@@ -58,7 +58,7 @@ class Wish:
     smoke: int = 0
     keep_seconds: int = 15
     abort_keep_seconds: int = 5
-    drain_seconds: int = 3
+    drain_seconds: int = 6
     pause_on_failure: bool = False
     max_unavailable: int = 0
     config: bool = False

@@ -96,6 +96,8 @@ class World:
     data_candidate: Color | None = None
     #: When the gateway said that it took up the route, until it has.
     promised_at: datetime | None = None
+    #: Whether it ever took longer than it said.
+    trailed: bool = False
     segments: list[Segment] = field(default_factory=list)
     last_share_at: dict[str, datetime] = field(default_factory=dict)
     #: When each release last had so many ready endpoints, by (release, count).
@@ -154,6 +156,7 @@ class World:
         """Time passes. What the gateway says that it did, it does before long."""
         end = self.now + timedelta(seconds=seconds)
         if self.promised_at is not None:
+            self.trailed = True
             self.now = max(self.now, min(end, self.promised_at + timedelta(seconds=DATA_PLANE_LAG_SECONDS)))
             self.record()
             if self.now < end:
