@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from sophia_operator.api.conditions import violations
+from sophia_operator.api.conditions import Reason, violations
 from sophia_operator.api.managed_service import ManagedServiceStatus
 from sophia_operator.api.release import MAX_TRANSITIONS, Color, Intent, ReleaseSpec, ReleaseState, ReleaseStatus
 from sophia_operator.core import names
@@ -17,6 +17,7 @@ from sophia_operator.core.decision import NewRelease
 from sophia_operator.core.views import ReleaseView
 from tests.support.rollout_model_api import DEPLOYMENT, K8S_SERVICE, RELEASE, ROUTE, SERVICE
 from tests.support.rollout_model_operator import Pass
+from tests.support.rollout_model_parts import Parts
 from tests.support.rollout_model_world import APP, DATA_PLANE_LAG_SECONDS, World, weights_of
 
 MAX_STATUS_BYTES = 64 * 1024
@@ -31,11 +32,11 @@ class InvariantError(AssertionError):
         self.invariant = invariant
 
 
-class Rules:
+class Rules(Parts):
     """Judges every write of the operator, and the world after each undisturbed pass."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
+        super().__init__(world)
         #: Releases whose status was lost: what they had proved is not known any more.
         self.forgotten: set[str] = set()
         #: Services whose selector somebody else changed.
@@ -147,7 +148,7 @@ class Rules:
             after.state is ReleaseState.SHIFTING and after.stage is not None and after.stage.index > before.stage.index
         )
         view = next(r for r in about.observed.releases if r.name == name)
-        if not passed or view.spec.intent is Intent.PROMOTE:
+        if not passed or view.spec.intent is Intent.PROMOTE or self._is_adopted(about, after):
             return
         since = before.stage.effective_at
         observe = spec.snapshot.plan.stages[before.stage.index].observe_seconds
@@ -165,6 +166,11 @@ class Rules:
                 raise self.broke("I4", f"a stage of {name} passed, gate {gate.name} last found {look}")
             if gate.min_requests and look.time - timedelta(seconds=look.window_seconds) < since:
                 raise self.broke("I4", f"gate {gate.name} looked back beyond the stage: {look}")
+
+    def _is_adopted(self, about: Pass, after: ReleaseStatus) -> bool:
+        """Whether it became stable since it has traffic, and what was stable is forgotten for good."""
+        known = any(r.status.state is ReleaseState.PROMOTED for r in about.observed.releases)
+        return after.transitions[-1].reason == Reason.REBUILT.value and bool(self.forgotten) and not known
 
     def _still_stable(self, about: Pass, name: str, before: ReleaseStatus, after: ReleaseStatus) -> None:
         if before.state is not ReleaseState.PROMOTED or after.state is ReleaseState.PROMOTED:
@@ -236,7 +242,8 @@ class Rules:
             self.misdirected.discard(name)
             return
         route = about.observed.route
-        if self.meddled and not about.fresh and route is not None and not route.weights.get(color):
+        unseen = not about.fresh or about.changes != self._world.changes
+        if self.meddled and unseen and route is not None and not route.weights.get(color):
             return  # somebody gave the colour traffic, and the operator cannot know it yet
         has_traffic = (self._world.data_weights or {}).get(color, 0) > 0
         if has_traffic and self._world.api.get(RELEASE, str(_selected(before))):
@@ -337,42 +344,6 @@ class Rules:
             return {self._world.selected(APP): 100}
         route = self._world.api.get(ROUTE, APP)
         return self._by_release(weights_of(route.body), about) if route is not None else {}
-
-    # -- who plays which part, by the statuses as they are stored
-
-    def _status(self, name: str) -> ReleaseStatus | None:
-        found = self._world.api.get(RELEASE, name)
-        status: ReleaseStatus | None = found.status if found is not None else None
-        return status
-
-    def _spec(self, name: str) -> ReleaseSpec:
-        found = self._world.api.get(RELEASE, name)
-        assert found is not None
-        spec: ReleaseSpec = found.body
-        return spec
-
-    def _intent(self, name: str) -> Intent:
-        return self._spec(name).intent
-
-    def promoted(self) -> list[str]:
-        """Releases that are Promoted, the last one last."""
-        known = [(s, n) for n in self._world.api.names(RELEASE) if (s := self._status(n)) is not None]
-        ranked = [(s.promoted_at, self._spec(n).revision, n) for s, n in known if s.state is ReleaseState.PROMOTED]
-        return [n for _, _, n in sorted(r for r in ranked if r[0] is not None)]
-
-    def stable(self) -> str | None:
-        """Release promoted last."""
-        return next(reversed(self.promoted()), None)
-
-    def previous(self) -> str | None:
-        """Release promoted before it."""
-        promoted = self.promoted()
-        return promoted[-2] if len(promoted) > 1 else None
-
-    def active(self) -> str | None:
-        """Release under way."""
-        found = [n for n in self._world.api.names(RELEASE) if (s := self._status(n)) is not None and s.state.is_active]
-        return max(found, key=lambda n: self._spec(n).revision, default=None)
 
 
 def _is_repairing(about: Pass) -> bool:
