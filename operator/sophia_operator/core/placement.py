@@ -10,7 +10,7 @@ from sophia_operator.api.release import Color, ReleaseState
 from sophia_operator.api.rollout_plan import RolloutPlan
 from sophia_operator.api.smoke import SmokeVia
 from sophia_operator.core.roles import Roles, kept_until, select
-from sophia_operator.core.views import Observed, ReleaseView, ServiceView
+from sophia_operator.core.views import Observed, ReleaseView, RouteView, ServiceView
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,22 @@ def _occupants(roles: Roles, observed: Observed, now: datetime) -> dict[Color, s
             # Whoever else stands there, as a rollout whose status was lost, keeps what traffic it has.
             vacant = out[free] is None or not _may_have_traffic(free, observed)
             out[free] = previous.name if vacant else out[free]
-    if active is not None and active.status.color is not None:
+    if active is not None and active.status.color is not None and not _must_wait(active, out, roles, observed):
         out[active.status.color] = active.name
     return out
+
+
+def _must_wait(active: ReleaseView, occupants: Mapping[Color, str | None], roles: Roles, observed: Observed) -> bool:
+    """Whether somebody gave the colour weight just as it was taken: its users are led away first."""
+    color, route = active.status.color, observed.route
+    if active.status.state is not ReleaseState.PROVISIONING or roles.stable is None or color is None or route is None:
+        return False
+    return occupants[color] not in (None, active.name) and is_busy(color, route)
+
+
+def is_busy(color: Color, route: RouteView) -> bool:
+    """Whether requests may still go to the colour."""
+    return route.weights.get(color, 0) > 0 or not route.caught_up
 
 
 def _may_have_traffic(color: Color, observed: Observed) -> bool:

@@ -9,6 +9,8 @@ import pytest
 from sophia_operator.api.conditions import ConditionType, find
 from sophia_operator.api.managed_service import ManagedServiceStatus
 from sophia_operator.api.release import Color, Intent
+from sophia_operator.core.advance import advance
+from sophia_operator.core.placement import placement
 from tests.support.sim import Sim, settled
 
 
@@ -254,3 +256,21 @@ def test_colour_of_a_release_that_lost_its_status_and_its_pods_is_taken_once_it_
         assert world.selects[Color.GREEN] == "app-2"
     world.run(5)
     assert world.selects[Color.GREEN] == "app-3"
+
+
+def test_users_whom_somebody_sends_to_a_colour_as_it_is_taken_are_led_away_first() -> None:
+    world = promoted_twice()
+    world.run(400)
+    world.change(image="app:3")
+    until(world, "app-3", "Pending")
+    while world.state("app-3") == "Pending":
+        world.persist(advance(world.service, world.observed(), world.now))
+    world.weights = {Color.BLUE: 100, Color.GREEN: 0}
+    for lagging in (False, True):
+        world.lagging = lagging
+        world.carry_out(placement(world.service, world.observed(), world.now))
+        assert world.weights == {Color.BLUE: 0, Color.GREEN: 100}
+        assert world.selects[Color.BLUE] == "app-1"
+    world.lagging = False
+    world.carry_out(placement(world.service, world.observed(), world.now))
+    assert world.selects[Color.BLUE] == "app-3"

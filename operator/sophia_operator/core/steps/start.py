@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sophia_operator.api.conditions import PAUSES, Reason
 from sophia_operator.api.release import Color, ReleaseState, WeightStatus
-from sophia_operator.core.placement import is_drained
+from sophia_operator.core.placement import is_busy, is_drained
 from sophia_operator.core.scene import Scene
 from sophia_operator.core.steps import hold
 from sophia_operator.core.transition import Step, move, seconds_since
@@ -67,11 +67,7 @@ def _held(release: ReleaseView, scene: Scene) -> tuple[Reason, str] | None:
 def _busy(release: ReleaseView, color: Color, scene: Scene) -> str | None:
     """Why the colour cannot be taken yet: it has weight, or its last occupant was not drained."""
     route = scene.observed.route
-    if (
-        route is not None
-        and (route.weights.get(color, 0) > 0 or not route.caught_up)
-        and scene.roles.stable is not None
-    ):
+    if route is not None and scene.roles.stable is not None and is_busy(color, route):
         return f"{color.value} still has traffic, or the route has not settled"
     seen = scene.observed.endpoints.get(color)
     occupant = seen.release if seen is not None else None
