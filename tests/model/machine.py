@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from hypothesis import HealthCheck, Phase, event, settings
+from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -20,12 +20,11 @@ from sophia_operator.ports import Refusal
 from sophia_operator.runtime.world import Mind
 from tests.support.rollout_model import Model
 from tests.support.rollout_model_api import CONFIG_MAP, DEPLOYMENT, K8S_SERVICE, KINDS, ROUTE
-from tests.support.rollout_model_judge import InvariantError
 from tests.support.rollout_model_rest import settle
 from tests.support.rollout_model_specs import IMAGES, Wish
 from tests.support.rollout_model_world import APP
 
-EXAMPLES: Final = int(os.environ.get("MODEL_EXAMPLES", "150"))
+EXAMPLES: Final = int(os.environ.get("MODEL_EXAMPLES", "400"))
 STEPS: Final = int(os.environ.get("MODEL_STEPS", "40"))
 
 #: In how many examples each thing was reached, and how many examples and steps there were.
@@ -39,8 +38,6 @@ PROFILE: Final = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
-#: For finding that something breaks, not the shortest way to break it.
-QUICK: Final = settings(PROFILE, phases=[Phase.generate], database=None, report_multiple_bugs=False)
 
 _SERVICES: Final = [names.color_service(APP, c) for c in Color] + [names.check_service(APP, c) for c in Color]
 _CHILDREN: Final = [(ROUTE, APP), *[(K8S_SERVICE, s) for s in (*_SERVICES, APP)]]
@@ -98,8 +95,8 @@ class RolloutMachine(RuleBasedStateMachine):
         super().__init__()
         self.model = Model(Wish(), self.mind)
 
-    @initialize(wish=_wishes, start=st.sampled_from(_STARTS))
-    def begin(self, wish: Wish, start: str) -> None:
+    @initialize(wish=_wishes, start=st.sampled_from(_STARTS), then=st.sampled_from(list(_THEN)))
+    def begin(self, wish: Wish, start: str, then: str = "nothing") -> None:
         """Somewhere on the way: most of what can go wrong goes wrong in mid-rollout."""
         model = self.model = Model(wish, self.mind)
         if start == "new":
@@ -109,6 +106,7 @@ class RolloutMachine(RuleBasedStateMachine):
             return
         model.wish_for(image="app:2")
         _run_until(model, start)
+        _come_upon(model, then)
 
     # -- the operator
 
@@ -183,9 +181,7 @@ class RolloutMachine(RuleBasedStateMachine):
     def change_is_rolled_out(self, image: str, until: str, then: str) -> None:
         self.model.wish_for(image=image)
         _run_until(self.model, until)
-        if self.model.releases():
-            self.model.seen[f"then {then}{' in mid-rollout' if self.model.is_mid_rollout() else ''}"] += 1
-            _THEN[then](self.model)
+        _come_upon(self.model, then)
 
     @rule(back=st.integers(1, 2))
     def spec_goes_back(self, back: int) -> None:
@@ -228,8 +224,9 @@ class RolloutMachine(RuleBasedStateMachine):
     @rule(releases=st.sets(st.integers(0, 3), max_size=4), service=st.booleans())
     def statuses_are_lost(self, releases: set[int], service: bool) -> None:
         found = self.model.releases()
-        chosen = {found[-1 - r % len(found)] for r in releases} if found else set()
-        self.model.lose_status(*sorted(chosen), service=service)
+        if found and not self.model.rules.misdirected:
+            chosen = {found[-1 - r % len(found)] for r in releases}
+            self.model.lose_status(*sorted(chosen), service=service)
 
     @rule(child=st.sampled_from(_CHILDREN))
     def child_is_deleted(self, child: tuple[str, str]) -> None:
@@ -250,7 +247,8 @@ class RolloutMachine(RuleBasedStateMachine):
     @rule(service=st.sampled_from(_SERVICES), release=st.integers(0, 2))
     def selector_is_edited(self, service: str, release: int) -> None:
         found = self.model.releases()
-        if found:
+        # Statuses are rebuilt from what Services select: not both at once, see docs/design/model-test.md.
+        if found and not self.model.rules.forgotten:
             self.model.edit_selector(service, found[-1 - release % len(found)])
 
     @rule(release=st.integers(0, 1), ready=st.sampled_from([0, 1]))
@@ -324,12 +322,7 @@ def _run_until(model: Model, where: str) -> None:
             return
 
 
-def first_broken(machine: type[RolloutMachine], quick: settings) -> InvariantError | None:
-    """Run the machine; the first rule that is broken, if one is."""
-    from hypothesis.stateful import run_state_machine_as_test  # noqa: PLC0415
-
-    try:
-        run_state_machine_as_test(machine, settings=quick)
-    except InvariantError as broken:
-        return broken
-    return None
+def _come_upon(model: Model, what: str) -> None:
+    if model.releases():
+        model.seen[f"then {what}{' in mid-rollout' if model.is_mid_rollout() else ''}"] += 1
+        _THEN[what](model)

@@ -1,34 +1,50 @@
-"""How far the walk reaches: `python -m tests.model.reach [examples [steps]]` prints the table for the documentation."""
+"""How far the walk reaches: `python -m tests.model.reach` prints the table for docs/design/model-test.md.
+
+MODEL_EXAMPLES, MODEL_STEPS and MODEL_SEED say how far to walk, and which way.
+"""
 
 from __future__ import annotations
 
-import sys
+import os
 from collections import Counter
 from time import process_time
+from typing import Final
 
-from hypothesis import settings
+from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.model.machine import QUICK, REACHED, RolloutMachine
+from tests.model.machine import EXAMPLES, PROFILE, REACHED, STEPS, RolloutMachine
 
 #: Counts over all examples; everything else is the number of examples in which it was reached.
-TOTALS = ("examples", "passes", "writes and questions")
+TOTALS: Final = ("examples", "passes", "writes and questions")
+#: Without a seed every run walks the same ways.
+SEED: Final = os.environ.get("MODEL_SEED")
 
 
-def measure(examples: int, steps: int) -> Counter[str]:
-    """Walk the same way each time, and count."""
+def measure(examples: int, steps: int, *, shrink: bool = True) -> Counter[str]:
+    """Walk, and count. Raises InvariantError when a rule is broken."""
     before = Counter(REACHED)
-    same = settings(QUICK, max_examples=examples, stateful_step_count=steps, derandomize=True)
-    run_state_machine_as_test(RolloutMachine, settings=same)
+    phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
+    profile = settings(
+        PROFILE,
+        max_examples=examples,
+        stateful_step_count=steps,
+        phases=phases,
+        database=None,
+        report_multiple_bugs=False,
+        derandomize=SEED is None,
+    )
+    machine: type[RolloutMachine] = type("RolloutMachine", (RolloutMachine,), {})
+    if SEED is not None:
+        machine = seed(int(SEED))(machine)
+    run_state_machine_as_test(machine, settings=profile)
     return REACHED - before
 
 
 def main() -> None:
     """Print what was reached, the most frequent first."""
-    arguments = [int(a) for a in sys.argv[1:]]
-    examples, steps = [*arguments, *(1000, 40)[len(arguments) :]]
     began = process_time()
-    reached = measure(examples, steps)
+    reached = measure(EXAMPLES, STEPS)
     print(", ".join(f"{reached[what]} {what}" for what in TOTALS), f"in {process_time() - began:.0f} s")  # noqa: T201
     for what, count in reached.most_common():
         if what not in TOTALS:

@@ -48,6 +48,10 @@ class Rules(Parts):
         self._pass: Pass | None = None
         self.broken = False
 
+    def _is_unseen(self, about: Pass) -> bool:
+        """Whether somebody did something that the operator could not see when it decided."""
+        return not about.fresh or about.changes != self._world.changes
+
     def broke(self, invariant: str, message: str) -> InvariantError:
         """The error to raise."""
         self.broken = True
@@ -175,11 +179,15 @@ class Rules(Parts):
     def _still_stable(self, about: Pass, name: str, before: ReleaseStatus, after: ReleaseStatus) -> None:
         if before.state is not ReleaseState.PROMOTED or after.state is ReleaseState.PROMOTED:
             return
-        seen = {r.name for r in about.observed.releases if r.status.state is ReleaseState.PROMOTED}
-        if not about.fresh and (seen - {name}) & self.forgotten:
-            return  # its status is lost, and the operator cannot know it yet
+        if self._seems_replaced(about, name):
+            return
         if self.stable() is None:
             raise self.broke("I2", f"{name} is {after.state.value}, and no other release is Promoted")
+
+    def _seems_replaced(self, about: Pass, name: str) -> bool:
+        """Whether another release is Promoted as far as the operator can know, which has lost its status since."""
+        seen = {r.name for r in about.observed.releases if r.status.state is ReleaseState.PROMOTED}
+        return self._is_unseen(about) and bool((seen - {name}) & self.forgotten)
 
     # -- children
 
@@ -208,22 +216,22 @@ class Rules(Parts):
         if new >= old:
             return
         asked, stable, active = about.service.spec.replicas, self.stable(), self.active()
-        status, spec = self._status(name), self._spec(name)
+        status = self._status(name)
         under_way = self._status(active) if active is not None else None
         full = max(asked, (under_way.base_replicas or 0) if under_way is not None else 0)
         shares = self._world.shares()
         # What is stable by the statuses that are left may have been that only once.
         replaced = not shares.get(name) and any(shares.get(n) for n in self.forgotten)
-        if name in (stable, active) and new < full and not replaced:
+        if name in (stable, active) and new < full and not replaced and not self._seems_replaced(about, name):
             raise self.broke("I2", f"{name} goes from {old} to {new} pods, {full} are its full size")
         # The drain is counted from the gateway's word, and it may have trailed behind that.
-        trailing = DATA_PLANE_LAG_SECONDS if self._world.trailed else 0.0
-        drain = timedelta(seconds=spec.snapshot.plan.drain_seconds - trailing)
+        drain = self._drain(name)
+        trailing = timedelta(seconds=DATA_PLANE_LAG_SECONDS if self._world.trailed else 0)
         last = self._world.last_share_at.get(name)
-        carries = shares.get(name, 0) > 0
-        if self.meddled and (not about.fresh or name in self.forgotten):
+        carries = shares.get(name, 0) > 0 and not self._is_word_broken(drain)
+        if self.meddled and (self._is_unseen(about) or name in self.forgotten):
             return  # somebody gave it traffic, and the operator cannot know it yet, or has forgotten it
-        if new < asked and (carries or (last is not None and self._world.now - last < drain)):
+        if new < asked and (carries or (last is not None and self._world.now - last < drain - trailing)):
             raise self.broke("I2", f"{name} goes from {old} to {new} pods, it had traffic at {last}")
         if status is None or new >= asked or stable is None or name in self.forgotten:
             return
@@ -234,6 +242,14 @@ class Rules(Parts):
         if name == self.previous() and self._world.now < leader.promoted_at + keep and status.color is not leader.color:
             raise self.broke("I2", f"{name} goes from {old} to {new} pods, and it is to be kept")
 
+    def _drain(self, name: str) -> timedelta:
+        return timedelta(seconds=self._spec(name).snapshot.plan.drain_seconds)
+
+    def _is_word_broken(self, drain: timedelta) -> bool:
+        """Whether the gateway said a whole drain time ago that it took up the route, and has not: nobody can tell."""
+        promised = self._world.promised_at
+        return promised is not None and self._world.now - promised >= drain
+
     def _pointed(self, about: Pass, name: str, before: Any, after: Any) -> None:
         color = next((c for c in Color if names.color_service(APP, c) == name), None)
         if color is None or before is None or _selected(before) in (None, _selected(after)):
@@ -242,11 +258,13 @@ class Rules(Parts):
             self.misdirected.discard(name)
             return
         route = about.observed.route
-        unseen = not about.fresh or about.changes != self._world.changes
-        if self.meddled and unseen and route is not None and not route.weights.get(color):
+        if self.meddled and self._is_unseen(about) and route is not None and not route.weights.get(color):
             return  # somebody gave the colour traffic, and the operator cannot know it yet
         has_traffic = (self._world.data_weights or {}).get(color, 0) > 0
-        if has_traffic and self._world.api.get(RELEASE, str(_selected(before))):
+        occupant = str(_selected(before))
+        if self._world.api.get(RELEASE, occupant) is None or self._is_word_broken(self._drain(occupant)):
+            return
+        if has_traffic:
             raise self.broke(
                 "I10", f"{name} goes from {_selected(before)} to {_selected(after)}, and {color.value} has traffic"
             )
@@ -267,7 +285,7 @@ class Rules(Parts):
         for color, weight in weights.items():
             service = names.color_service(APP, color)
             release = self._world.selected(service)
-            if service in self.misdirected and not about.fresh and color in about.observed.endpoints:
+            if service in self.misdirected and self._is_unseen(about) and color in about.observed.endpoints:
                 release = about.observed.endpoints[color].release  # as far as the operator can know
             out[release] = out.get(release, 0) + weight
         return out
@@ -300,7 +318,7 @@ class Rules(Parts):
 
     def pass_ended(self, about: Pass) -> None:
         """A pass came to its end. If nobody else did anything meanwhile, what it left must be right."""
-        if not about.fresh or about.changes != self._world.changes:
+        if self._is_unseen(about):
             return
         stable = self.stable()
         if stable is None:
