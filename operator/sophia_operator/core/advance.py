@@ -185,7 +185,7 @@ def _note_traffic(release: ReleaseView, status: ReleaseStatus, scene: Scene) -> 
     if status.color is None and release.status_lost and release.name in observed.deployments:
         # It has no place any more, but may have had one, with traffic, until a moment ago.
         return status.model_copy(update={"without_traffic_since": now})
-    if status.color is None or status.state is ReleaseState.PENDING:
+    if status.color is None:
         return status
     # Also behind the other colour, where somebody may have pointed its Service at it; and at home without a Service.
     served = [color for color, seen in observed.endpoints.items() if seen.release == release.name]

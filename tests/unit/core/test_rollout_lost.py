@@ -11,7 +11,7 @@ from sophia_operator.api.managed_service import ManagedServiceStatus
 from sophia_operator.api.release import Color, Intent
 from sophia_operator.core.advance import advance
 from sophia_operator.core.placement import placement
-from tests.support.sim import Sim, settled
+from tests.support.sim import Sim, settled, spec
 
 
 def until(world: Sim, name: str, state: str, stage: int | None = None) -> Sim:
@@ -274,3 +274,24 @@ def test_users_whom_somebody_sends_to_a_colour_as_it_is_taken_are_led_away_first
     world.lagging = False
     world.carry_out(placement(world.service, world.observed(), world.now))
     assert world.selects[Color.BLUE] == "app-3"
+
+
+def test_release_that_waits_to_be_tried_again_is_not_scaled_down_while_somebody_sends_users_to_it() -> None:
+    world = settled()
+    world.change(image="app:2")
+    until(world, "app-2", "Shifting", 0)
+    world.intend("app-2", Intent.ABORT)
+    until(world, "app-2", "RolledBack")
+    world.service = replace(world.service, spec=spec(image="app:2", paused=True))
+    world.intend("app-2", Intent.RETRY)
+    until(world, "app-2", "Pending")
+    world.run(60)
+    world.change(image="app:3", paused=True)
+    world.weights, world.lagging = {Color.BLUE: 0, Color.GREEN: 100}, True
+    world.step()
+    assert world.sizes["app-2"] == 2
+    world.run(60)
+    assert world.sizes["app-2"] == 2
+    world.lagging = False
+    world.run(60)
+    assert world.sizes["app-2"] == 0
