@@ -24,7 +24,7 @@ from tests.support.rollout_model_rest import settle
 from tests.support.rollout_model_specs import IMAGES, Wish
 from tests.support.rollout_model_world import APP
 
-EXAMPLES: Final = int(os.environ.get("MODEL_EXAMPLES", "400"))
+EXAMPLES: Final = int(os.environ.get("MODEL_EXAMPLES", "1000"))
 STEPS: Final = int(os.environ.get("MODEL_STEPS", "40"))
 
 #: In how many examples each thing was reached, and how many examples and steps there were.
@@ -43,6 +43,12 @@ _SERVICES: Final = [names.color_service(APP, c) for c in Color] + [names.check_s
 _CHILDREN: Final = [(ROUTE, APP), *[(K8S_SERVICE, s) for s in (*_SERVICES, APP)]]
 _REASONS: Final = (Reason.GATEWAY_NOT_FOUND, Reason.HOSTNAME_TAKEN, Reason.NOT_OWNED, Reason.API_ERROR)
 
+#: What the operator may be about to do as it dies.
+_WRITES: Final = (
+    "apply HTTPRoute", "apply Service", "apply Deployment", "status of a Release", "create Release", "ask",
+    "status of the service", "apply ConfigMap", "delete Deployment", "delete Release",
+)  # fmt: skip
+
 _ON_THE_WAY: Final = ("stage 0", "stage 1", "tested")
 _STARTS: Final = ("stage 0", "stage 1", "stage 0", "stage 1", "settled", "kept", "new", "tested")
 
@@ -50,7 +56,7 @@ _wishes = st.builds(
     Wish,
     replicas=st.sampled_from([2, 1, 3]),
     stages=st.sampled_from([0, 1, 1, 2]),
-    gates=st.sampled_from([0, 1, 2, 3]),
+    gates=st.sampled_from([1, 2, 3, 0]),
     smoke=st.sampled_from([0, 1, 2]),
     keep_seconds=st.sampled_from([15, 0, 60]),
     abort_keep_seconds=st.sampled_from([5, 0]),
@@ -66,6 +72,11 @@ def _fail(model: Model) -> None:
     model.world.faults.failing.add(model.world.image(model.releases()[-1]))
 
 
+def _fail_for_a_while(model: Model) -> None:
+    _fail(model)
+    model.run(15)
+
+
 def _set_metrics(model: Model, metrics: str) -> None:
     where = " in mid-rollout" if model.is_mid_rollout() else ""
     model.seen[f"metrics {metrics}{where}"] += 1
@@ -79,6 +90,7 @@ _THEN: Final[dict[str, Callable[[Model], None]]] = {
     "pause": lambda model: model.intend(model.releases()[-1], Intent.PAUSE),
     "promote": lambda model: model.intend(model.releases()[-1], Intent.PROMOTE),
     "errors": _fail,
+    "errors for a while": _fail_for_a_while,
     "metrics outage": lambda model: _set_metrics(model, "outage"),
     "status lost": lambda model: model.lose_status(model.releases()[-1]),
     "crash": lambda model: model.die_after(2),
@@ -95,8 +107,13 @@ class RolloutMachine(RuleBasedStateMachine):
         super().__init__()
         self.model = Model(Wish(), self.mind)
 
-    @initialize(wish=_wishes, start=st.sampled_from(_STARTS), then=st.sampled_from(list(_THEN)))
-    def begin(self, wish: Wish, start: str, then: str = "nothing") -> None:
+    @initialize(
+        wish=_wishes,
+        start=st.sampled_from(_STARTS),
+        then=st.sampled_from(list(_THEN)),
+        dies=st.sampled_from([None, *_WRITES[:4], None]),
+    )
+    def begin(self, wish: Wish, start: str, then: str = "nothing", dies: str | None = None) -> None:
         """Somewhere on the way: most of what can go wrong goes wrong in mid-rollout."""
         model = self.model = Model(wish, self.mind)
         if start == "new":
@@ -105,6 +122,8 @@ class RolloutMachine(RuleBasedStateMachine):
         if start == "settled":
             return
         model.wish_for(image="app:2")
+        if dies is not None:
+            model.die_before(dies)
         _run_until(model, start)
         _come_upon(model, then)
 
@@ -121,6 +140,10 @@ class RolloutMachine(RuleBasedStateMachine):
     @rule(steps=st.integers(0, 60))
     def operator_is_about_to_die(self, steps: int) -> None:
         self.model.die_after(steps)
+
+    @rule(write=st.sampled_from(_WRITES))
+    def operator_is_about_to_die_before(self, write: str) -> None:
+        self.model.die_before(write)
 
     @rule()
     def operator_finishes(self) -> None:

@@ -49,6 +49,7 @@ class Model:
         self.seen: Counter[str] = Counter()
         self.steps = 0
         self._dies_at: int | None = None
+        self._dies_before: str | None = None
         self.passes = 0
         self._under_way: Iterator[str] | None = None
         self._began = self.world.now
@@ -86,8 +87,8 @@ class Model:
         """The pass under way, or a new one, to its end; unless the operator dies on the way."""
         self.go_on()
         while self._under_way is not None:
-            if self._dies_at is not None and self.steps >= self._dies_at:
-                self._dies_at = None
+            if self._at == self._dies_before or (self._dies_at is not None and self.steps >= self._dies_at):
+                self._dies_at = self._dies_before = None
                 self.crash(0)
             else:
                 self.go_on()
@@ -95,6 +96,10 @@ class Model:
     def die_after(self, steps: int) -> None:
         """The operator dies once, after so many more steps of whatever passes there are."""
         self._dies_at = self.steps + steps
+
+    def die_before(self, write: str) -> None:
+        """The operator dies once, the next time that it is about to do that."""
+        self._dies_before = write
 
     def crash(self, writes: int) -> None:
         """The operator dies after so many more steps of a pass, and comes back."""

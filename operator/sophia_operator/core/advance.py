@@ -191,9 +191,12 @@ def _note_traffic(release: ReleaseView, status: ReleaseStatus, scene: Scene) -> 
     served = [color for color, seen in observed.endpoints.items() if seen.release == release.name]
     if status.color not in observed.endpoints:
         served.append(status.color)
-    # A route that is missing is made again, and what becomes of the traffic is known when that has settled.
+    # A route that is missing is made again, and what becomes of the traffic is known when that has settled: whoever
+    # runs where it may have gone until a moment ago may still have some.
     settled = scene.roles.stable is None if observed.route is None else observed.route.in_effect
-    if any(observed.written_weight(color) for color in served):
+    deployment = observed.deployments.get(release.name)
+    unknown = observed.route is None and not settled and deployment is not None and deployment.spec_replicas > 0
+    if any(unknown or observed.written_weight(color) for color in served):
         return status.model_copy(update={"without_traffic_since": None})
     if settled and status.without_traffic_since is None:
         return status.model_copy(update={"without_traffic_since": now})

@@ -295,3 +295,28 @@ def test_release_that_waits_to_be_tried_again_is_not_scaled_down_while_somebody_
     world.lagging = False
     world.run(60)
     assert world.sizes["app-2"] == 0
+
+
+def test_drain_begins_again_when_the_route_is_missing_and_somebody_pointed_a_colour_elsewhere() -> None:
+    world = settled(rollout={"drainSeconds": 20})
+    world.change(image="app:2", rollout={"drainSeconds": 20})
+    until(world, "app-2", "Shifting", 0)
+    world.intend("app-2", Intent.ABORT)
+    until(world, "app-2", "RolledBack")
+    world.run(15)
+    world.weights, world.selects[Color.BLUE] = None, "app-2"
+    world.step()
+    began = world.now
+    while world.sizes["app-2"] > 0:
+        world.run(1)
+    assert (world.now - began).total_seconds() >= 20
+
+
+def test_old_release_without_pods_gets_none_when_the_route_is_deleted() -> None:
+    world = promoted_twice()
+    world.run(400)
+    assert world.sizes["app-1"] == 0
+    world.weights = None
+    for _ in range(30):
+        world.run(1)
+        assert world.sizes["app-1"] == 0
