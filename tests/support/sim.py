@@ -224,3 +224,22 @@ def settled(**changes: Any) -> Sim:
     assert world.state("app-1") == "Promoted"
     assert world.stable == "app-1"
     return world
+
+
+def until(world: Sim, name: str, state: str, stage: int | None = None) -> Sim:
+    """Run until the release is in that state (and stage, in effect)."""
+    for _ in range(300):
+        world.run(1)
+        if world.state_or(name) != state:
+            continue
+        at = world.releases[name].status.stage
+        if stage is None or (at is not None and at.index == stage and at.effective_at is not None):
+            return world
+    raise AssertionError("never got there")
+
+
+def promoted_twice() -> Sim:
+    """A service whose second release has just been promoted."""
+    world = settled()
+    world.change(image="app:2")
+    return until(world, "app-2", "Promoted")

@@ -181,19 +181,20 @@ _NO_NEW_RELEASE = frozenset({Reason.INVALID_SPEC, Reason.NOT_OWNED})
 
 def _note_traffic(release: ReleaseView, status: ReleaseStatus, scene: Scene) -> ReleaseStatus:
     """Since when the release has no weight: what drains, and what may be scaled down, hangs on it."""
-    observed, now = scene.observed, scene.now
+    observed, roles, now = scene.observed, scene.roles, scene.now
     if status.color is None and release.status_lost and release.name in observed.deployments:
         # It has no place any more, but may have had one, with traffic, until a moment ago.
         return status.model_copy(update={"without_traffic_since": now})
     if status.color is None:
         return status
-    # Also behind the other colour, where somebody may have pointed its Service at it; and at home without a Service.
+    # Also behind the other colour, where somebody may have pointed its Service at it; and at home without a Service, or
+    # with one that is about to be pointed at it again.
     served = [color for color, seen in observed.endpoints.items() if seen.release == release.name]
-    if status.color not in observed.endpoints:
+    if status.color not in observed.endpoints or release in (roles.active, roles.stable, roles.previous):
         served.append(status.color)
     # A route that is missing is made again, and what becomes of the traffic is known when that has settled: whoever
     # runs where it may have gone until a moment ago may still have some.
-    settled = scene.roles.stable is None if observed.route is None else observed.route.in_effect
+    settled = roles.stable is None if observed.route is None else observed.route.in_effect
     deployment = observed.deployments.get(release.name)
     unknown = observed.route is None and not settled and deployment is not None and deployment.spec_replicas > 0
     if any(unknown or observed.written_weight(color) for color in served):

@@ -9,27 +9,7 @@ import pytest
 from sophia_operator.api.conditions import ConditionType, find
 from sophia_operator.api.managed_service import ManagedServiceStatus
 from sophia_operator.api.release import Color, Intent
-from sophia_operator.core.advance import advance
-from sophia_operator.core.placement import placement
-from tests.support.sim import Sim, settled, spec
-
-
-def until(world: Sim, name: str, state: str, stage: int | None = None) -> Sim:
-    """Run until the release is in that state (and stage, in effect)."""
-    for _ in range(300):
-        world.run(1)
-        if world.state_or(name) != state:
-            continue
-        at = world.releases[name].status.stage
-        if stage is None or (at is not None and at.index == stage and at.effective_at is not None):
-            return world
-    raise AssertionError("never got there")
-
-
-def promoted_twice() -> Sim:
-    world = settled()
-    world.change(image="app:2")
-    return until(world, "app-2", "Promoted")
+from tests.support.sim import promoted_twice, settled, until
 
 
 @pytest.mark.parametrize("after_seconds", [5, 400])
@@ -256,67 +236,3 @@ def test_colour_of_a_release_that_lost_its_status_and_its_pods_is_taken_once_it_
         assert world.selects[Color.GREEN] == "app-2"
     world.run(5)
     assert world.selects[Color.GREEN] == "app-3"
-
-
-def test_users_whom_somebody_sends_to_a_colour_as_it_is_taken_are_led_away_first() -> None:
-    world = promoted_twice()
-    world.run(400)
-    world.change(image="app:3")
-    until(world, "app-3", "Pending")
-    while world.state("app-3") == "Pending":
-        world.persist(advance(world.service, world.observed(), world.now))
-    world.weights = {Color.BLUE: 100, Color.GREEN: 0}
-    for lagging in (False, True):
-        world.lagging = lagging
-        world.carry_out(placement(world.service, world.observed(), world.now))
-        assert world.weights == {Color.BLUE: 0, Color.GREEN: 100}
-        assert world.selects[Color.BLUE] == "app-1"
-    world.lagging = False
-    world.carry_out(placement(world.service, world.observed(), world.now))
-    assert world.selects[Color.BLUE] == "app-3"
-
-
-def test_release_that_waits_to_be_tried_again_is_not_scaled_down_while_somebody_sends_users_to_it() -> None:
-    world = settled()
-    world.change(image="app:2")
-    until(world, "app-2", "Shifting", 0)
-    world.intend("app-2", Intent.ABORT)
-    until(world, "app-2", "RolledBack")
-    world.service = replace(world.service, spec=spec(image="app:2", paused=True))
-    world.intend("app-2", Intent.RETRY)
-    until(world, "app-2", "Pending")
-    world.run(60)
-    world.change(image="app:3", paused=True)
-    world.weights, world.lagging = {Color.BLUE: 0, Color.GREEN: 100}, True
-    world.step()
-    assert world.sizes["app-2"] == 2
-    world.run(60)
-    assert world.sizes["app-2"] == 2
-    world.lagging = False
-    world.run(60)
-    assert world.sizes["app-2"] == 0
-
-
-def test_drain_begins_again_when_the_route_is_missing_and_somebody_pointed_a_colour_elsewhere() -> None:
-    world = settled(rollout={"drainSeconds": 20})
-    world.change(image="app:2", rollout={"drainSeconds": 20})
-    until(world, "app-2", "Shifting", 0)
-    world.intend("app-2", Intent.ABORT)
-    until(world, "app-2", "RolledBack")
-    world.run(15)
-    world.weights, world.selects[Color.BLUE] = None, "app-2"
-    world.step()
-    began = world.now
-    while world.sizes["app-2"] > 0:
-        world.run(1)
-    assert (world.now - began).total_seconds() >= 20
-
-
-def test_old_release_without_pods_gets_none_when_the_route_is_deleted() -> None:
-    world = promoted_twice()
-    world.run(400)
-    assert world.sizes["app-1"] == 0
-    world.weights = None
-    for _ in range(30):
-        world.run(1)
-        assert world.sizes["app-1"] == 0

@@ -238,7 +238,7 @@ def _decide(release: ReleaseView, done: Step, scene: Scene, danger: Step | None)
     if danger is not None and danger.held_by is not None:
         return Step(status, wait=_soonest(done.wait, danger.wait), held_by=danger.held_by)
     if stage.effective_at is not None and not _is_in_effect(stage, release, scene):
-        words = f"the route does not give {release.name} its {stage.weight_percent} % any more, or the gateway lags"
+        words = f"{release.name} lost its {stage.weight_percent} %: something was edited, or the gateway lags"
         return Step(status, wait=done.wait, held_by=(Reason.AWAITING_OBSERVATION, words))
     last = stage.index == len(plan.stages) - 1
     if release.spec.intent is Intent.PROMOTE:
@@ -254,9 +254,13 @@ def _decide(release: ReleaseView, done: Step, scene: Scene, danger: Step | None)
 
 
 def _is_in_effect(stage: StageStatus, release: ReleaseView, scene: Scene) -> bool:
-    """Whether the weight that was observed still stands: somebody may have edited the route since."""
-    route, color = scene.observed.route, release.status.color
-    return route is not None and color is not None and route.in_effect and route.weights[color] == stage.weight_percent
+    """Whether the weight that was observed still stands: somebody may have edited the route, or a Service, since."""
+    route, color, stable = scene.observed.route, release.status.color, scene.roles.stable
+    if route is None or color is None or not route.in_effect or route.weights[color] != stage.weight_percent:
+        return False
+    homes = {color: release.name, color.other: stable.name if stable is not None else None}
+    selected = {c: seen.release for c, seen in scene.observed.endpoints.items()}
+    return route.plain or all(selected.get(c, name) == name for c, name in homes.items() if name is not None)
 
 
 def _hasten(release: ReleaseView, done: Step, last: bool, now: datetime) -> Step:
