@@ -30,11 +30,9 @@ from tests.support.rollout_model_api import (
 from tests.support.rollout_model_judge import Rules
 from tests.support.rollout_model_operator import Operator
 from tests.support.rollout_model_specs import Wish, spec_of
-from tests.support.rollout_model_world import APP, World
+from tests.support.rollout_model_world import APP, LONGEST_PASS_SECONDS, World
 
 MIN_INTERVAL_SECONDS = 0.1
-#: Requests end, or are given up, long before a deadline of a rollout: so much time can go by within one pass.
-LONGEST_PASS_SECONDS = 4.0
 
 
 class Model:
@@ -232,6 +230,7 @@ class Model:
         self.seen["selector edited by hand"] += 1
         self.rules.meddled = True
         self.rules.misdirected.add(service)
+        self.rules.misled_at[release] = self.world.now
         body = json.loads(json.dumps(found.body))
         body["spec"]["selector"] = names.pod_selector(APP, release)
         self.api.write(K8S_SERVICE, service, body)

@@ -6,7 +6,7 @@ Each rule has a name, I1 to I10; docs/design/model-test.md says them in words.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sophia_operator.api.conditions import Reason, violations
@@ -18,7 +18,7 @@ from sophia_operator.core.views import ReleaseView
 from tests.support.rollout_model_api import DEPLOYMENT, K8S_SERVICE, RELEASE, ROUTE, SERVICE
 from tests.support.rollout_model_operator import Pass
 from tests.support.rollout_model_parts import Parts
-from tests.support.rollout_model_world import APP, DATA_PLANE_LAG_SECONDS, World, weights_of
+from tests.support.rollout_model_world import APP, DATA_PLANE_LAG_SECONDS, LONGEST_PASS_SECONDS, World, weights_of
 
 MAX_STATUS_BYTES = 64 * 1024
 _SERVING = frozenset({ReleaseState.SHIFTING, ReleaseState.PROMOTED})
@@ -41,6 +41,8 @@ class Rules(Parts):
         self.forgotten: set[str] = set()
         #: Services whose selector somebody else changed.
         self.misdirected: set[str] = set()
+        #: When somebody last pointed a Service at a release.
+        self.misled_at: dict[str, datetime] = {}
         #: Until then the weights were not only the operator's.
         self.meddled = False
         self._shape: Any = None
@@ -229,8 +231,8 @@ class Rules(Parts):
         trailing = timedelta(seconds=DATA_PLANE_LAG_SECONDS if self._world.trailed else 0)
         last = self._world.last_share_at.get(name)
         carries = shares.get(name, 0) > 0 and not self._is_word_broken(drain)
-        if self.meddled and (self._is_unseen(about) or name in self.forgotten):
-            return  # somebody gave it traffic, and the operator cannot know it yet, or has forgotten it
+        if self.meddled and (self._is_unseen(about) or name in self.forgotten or self._was_a_moment(name, last)):
+            return  # somebody gave it traffic, and the operator cannot know it yet, has forgotten it, or never saw it
         if new < asked and (carries or (last is not None and self._world.now - last < drain - trailing)):
             raise self.broke("I2", f"{name} goes from {old} to {new} pods, it had traffic at {last}")
         if status is None or new >= asked or stable is None or name in self.forgotten:
@@ -241,6 +243,11 @@ class Rules(Parts):
         keep = timedelta(seconds=self._spec(stable).snapshot.plan.keep_previous_seconds)
         if name == self.previous() and self._world.now < leader.promoted_at + keep and status.color is not leader.color:
             raise self.broke("I2", f"{name} goes from {old} to {new} pods, and it is to be kept")
+
+    def _was_a_moment(self, name: str, last: datetime | None) -> bool:
+        """Whether all the traffic it had since somebody pointed a Service at it came and went within one pass."""
+        since = self.misled_at.get(name)
+        return since is not None and last is not None and last - since <= timedelta(seconds=LONGEST_PASS_SECONDS)
 
     def _drain(self, name: str) -> timedelta:
         return timedelta(seconds=self._spec(name).snapshot.plan.drain_seconds)

@@ -42,6 +42,8 @@ START: Final = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 APP: Final = "app"
 #: A gateway that says "done" too early does what it said within this time.
 DATA_PLANE_LAG_SECONDS: Final = 3.0
+#: Requests end, or are given up, long before a deadline of a rollout: so much time can go by within one pass.
+LONGEST_PASS_SECONDS: Final = 4.0
 _WINDOW: Final = re.compile(r"\[(\d+)s\]")
 _AGE: Final = re.compile(r"\[2s:1s\] offset (\d+)s")
 

@@ -41,14 +41,19 @@ def step(scene: Scene) -> Step | None:
 
 
 def _adopt(scene: Scene) -> Step | None:
-    """A release that has traffic while nothing is known to be stable, as when that was forgotten for good."""
+    """A release that has traffic while nothing is known to be stable, as when that was forgotten for good.
+
+    Without a route nobody has any, and it is the best there is.
+    """
     active = scene.roles.active
     if scene.roles.stable is not None or active is None or active.status.state is not ReleaseState.SHIFTING:
         return None
     color = active.status.color
-    if color is None or scene.observed.ready(color, active.name) == 0 or not scene.observed.written_weight(color):
+    if color is None or scene.observed.ready(color, active.name) == 0:
         return None
-    why = f"{active.name} has traffic, and no release is known that it could go back to"
+    if scene.observed.route is not None and not scene.observed.written_weight(color):
+        return None
+    why = f"{active.name} stands ready, and no release is known that it could go back to"
     return _make_stable(active, color, why, scene)
 
 
@@ -113,7 +118,8 @@ def _serving(scene: Scene, lost: list[ReleaseView]) -> tuple[ReleaseView, Color]
     active = scene.roles.active
     if active is not None and active.status.color is not None:
         home = active.status.color.other
-        return next(((r, c) for r, c in [*placed, *by_name] if c is home), None)
+        found = next(((r, c) for r, c in [*placed, *by_name] if c is home), None)
+        return found or _without_a_place(active, home, lost, scene.observed)
     if by_name and _ready(by_name[0][0], scene.observed) > 0:
         return by_name[0]
     serving = [(r, c) for r, c in placed if (scene.observed.written_weight(c) or 0) > 0]
@@ -125,6 +131,18 @@ def _serving(scene: Scene, lost: list[ReleaseView]) -> tuple[ReleaseView, Color]
         return None  # there may never have been a release that served
     ready = [(r, c) for r, c in placed if scene.observed.ready(c, r.name) > 0]
     return min(ready, key=lambda rc: rc[0].spec.revision, default=None)
+
+
+def _without_a_place(
+    active: ReleaseView, home: Color, lost: list[ReleaseView], observed: Observed
+) -> tuple[ReleaseView, Color] | None:
+    """The newest lost release that stands ready, when the Service of the other colour is gone: one that gets traffic
+    in stages was made beside another that serves."""
+    if active.status.state is not ReleaseState.SHIFTING or home in observed.endpoints:
+        return None
+    older = [r for r in lost if r.spec.revision < active.spec.revision and _color_of(r, observed) is None]
+    ready = [r for r in older if (d := observed.deployments.get(r.name)) is not None and d.ready_pods > 0]
+    return max(((r, home) for r in ready), key=lambda rc: rc[0].spec.revision, default=None)
 
 
 def _named(scene: Scene, lost: list[ReleaseView]) -> list[tuple[ReleaseView, Color]]:

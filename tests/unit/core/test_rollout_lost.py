@@ -236,3 +236,33 @@ def test_colour_of_a_release_that_lost_its_status_and_its_pods_is_taken_once_it_
         assert world.selects[Color.GREEN] == "app-2"
     world.run(5)
     assert world.selects[Color.GREEN] == "app-3"
+
+
+@pytest.mark.parametrize("state", ["stage 0", "stage 1"])
+def test_stable_release_is_known_again_when_its_service_the_route_and_every_word_about_it_are_gone(state: str) -> None:
+    world = promoted_twice()
+    world.change(image="app:3")
+    until(world, "app-3", "Shifting", int(state[-1]))
+    world.lose_status("app-1", "app-2")
+    world.service = replace(world.service, status=ManagedServiceStatus())
+    world.weights = None
+    del world.selects[Color.GREEN]
+    for _ in range(5):
+        world.run(1)
+        assert world.sizes["app-2"] == 2
+    assert world.weight_of("app-2") + world.weight_of("app-3") == 100
+    assert world.stable == "app-2"
+
+
+def test_rollout_serves_when_there_is_neither_a_stable_release_nor_a_route() -> None:
+    world = settled()
+    world.change(image="app:2")
+    until(world, "app-2", "Shifting", 0)
+    world.lose_status("app-1")
+    world.service = replace(world.service, status=ManagedServiceStatus())
+    world.weights = None
+    del world.selects[Color.BLUE]
+    world.sizes["app-1"] = 0
+    world.run(30)
+    assert world.stable == "app-2"
+    assert world.weight_of("app-2") == 100
