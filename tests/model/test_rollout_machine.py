@@ -1,4 +1,4 @@
-"""Hundreds of ways that a rollout can go, with a crash possible between any two writes; and how far they reach."""
+"""A thousand ways that a rollout can go, with a crash possible between any two writes; and how far they reach."""
 
 from __future__ import annotations
 
@@ -9,12 +9,39 @@ import pytest
 from tests.model.machine import EXAMPLES, STEPS
 from tests.model.reach import measure
 
+ENOUGH: Final = 500
 #: In how many of 100 walks each thing must have happened: at most half of what was measured.
-LEAST_PERCENT: Final[dict[str, float]] = {}
+LEAST_PERCENT: Final[dict[str, float]] = {
+    "mid-rollout": 25,
+    "stage 1 observed": 20,
+    "stage 2 observed": 12,
+    "crash in mid-rollout": 5,
+    "crash before: status of a Release": 15,
+    "crash before: apply Deployment": 9,
+    "crash before: apply Service": 6,
+    "crash before: apply HTTPRoute": 4,
+    "crash before: create Release": 2.5,
+    "write refused: Conflict": 10,
+    "status of a release lost": 14,
+    "status of a release lost in mid-rollout": 1.5,
+    "metrics outage in mid-rollout": 2,
+    "spec changed in mid-rollout": 3,
+    "fault gateway_stuck": 8,
+    "fault gateway_early": 5,
+    "abort in Shifting 0": 2.5,
+    "abort in Shifting 1": 1.5,
+    "reason RolledBack": 8,
+    "reason Rebuilt": 10,
+    "reason Superseded": 12,
+    "reason Retried": 5,
+    "paused: InconclusiveLimit": 2,
+    "reason ProgressDeadlineExceeded": 1.5,
+}
 
 
 @pytest.mark.timeout(7200)
 def test_no_walk_breaks_a_rule_and_together_they_get_to_where_things_go_wrong() -> None:
     reached = measure(EXAMPLES, STEPS)
     share = {what: 100 * reached[what] / reached["examples"] for what in LEAST_PERCENT}
-    assert {what: share[what] for what, least in LEAST_PERCENT.items() if share[what] < least} == {}
+    if EXAMPLES >= ENOUGH:  # a few walks say nothing about how often
+        assert {what: share[what] for what, least in LEAST_PERCENT.items() if share[what] < least} == {}

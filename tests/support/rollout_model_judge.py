@@ -300,6 +300,8 @@ class Rules(Parts):
     def _spread(self, about: Pass, before: Mapping[str | None, int], after: Mapping[str | None, int]) -> None:
         """Shares of releases were written: who may get some, and more than before."""
         stable = self.stable()
+        if stable is not None and self._seems_replaced(about, stable):
+            return
         seen = self._ready(about)
         stable_ready = seen.get(stable, 0) > 0
         for release, share in after.items():
