@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sophia_operator.runtime.world import Mind
-from tests.support import rollout_model, rollout_model_judge, rollout_model_rest
-from tests.support.rollout_model_judge import InvariantError
+from tests.support import rollout_model, rollout_model_judge, rollout_model_judge_statuses, rollout_model_rest
+from tests.support.rollout_model_judge_statuses import InvariantError
 from tests.support.rollout_model_mutants import MUTANTS, Mutant
 
 _BROKE = re.compile(r'broke\(\s*"(I\d+)"')
@@ -24,9 +24,8 @@ def test_the_mutant_dies_and_the_operator_lives(mutant: Mutant) -> None:
 
 
 def test_every_invariant_has_a_mutant() -> None:
-    sources = [
-        Path(str(module.__file__)).read_text() for module in (rollout_model, rollout_model_judge, rollout_model_rest)
-    ]
+    judges = (rollout_model, rollout_model_judge, rollout_model_judge_statuses, rollout_model_rest)
+    sources = [Path(str(judge.__file__)).read_text() for judge in judges]
     invariants = {found for source in sources for found in _BROKE.findall(source)}
     assert invariants == {f"I{number}" for number in range(1, 11)}
     assert {mutant.invariant for mutant in MUTANTS} == invariants
