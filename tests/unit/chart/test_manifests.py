@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,3 +99,12 @@ def test_the_server_takes_the_base_and_then_the_samples_whole(apiserver: Path) -
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
         kubectl("create", "--dry-run=server", "--validate=strict", "-f-", stdin=json.dumps(pod))
     kubectl("delete", "-f", str(SAMPLES), "--wait=false")
+
+
+def test_the_oldest_kubernetes_is_the_same_everywhere_that_it_is_named() -> None:
+    chart = yaml.safe_load((ROOT / "charts/sophia-operator/Chart.yaml").read_text())
+    oldest = re.fullmatch(r">=(\d+\.\d+)\.0-0", chart["kubeVersion"])
+    assert oldest is not None
+    for page in ("docs/how-to/install.md", "docs/design/rendering.md"):
+        named = re.findall(r"Kubernetes (\d+\.\d+) or newer", (ROOT / page).read_text())
+        assert named == [oldest[1]], page

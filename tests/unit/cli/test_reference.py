@@ -15,13 +15,18 @@ from sophia_operator.cli.app import app
 from tests.support.helm import ROOT
 
 PAGES: Final = sorted((ROOT / "docs").rglob("*.md"))
+#: Whatever shows somebody a command.
+SHOWING: Final = [*PAGES, ROOT / "README.md", *sorted((ROOT / "manifests/samples").glob("*.yaml"))]
+_EXAMPLE: Final = re.compile(r"^(?:    |\$ |# +)?(?:.*&& )?kubectl sophia ([^\n#`|;&]*)", re.MULTILINE)
 REFERENCE: Final = (ROOT / "docs/reference/cli.md").read_text()
 GROUP: Final[Any] = typer.main.get_command(app)
 EXAMPLES: Final = sorted(
     {
         found.strip()
-        for page in [*PAGES, ROOT / "README.md"]
-        for found in re.findall(r"^(?:    |\$ )?(?:.*&& )?kubectl sophia ([^\n#`|;&]*)", page.read_text(), re.MULTILINE)
+        for page in [*PAGES, ROOT / "README.md", *(ROOT / "manifests/samples").glob("*.yaml")]
+        for found in re.findall(
+            r"^(?:    |\$ |# +)?(?:.*&& )?kubectl sophia ([^\n#`|;&]*)", page.read_text(), re.MULTILINE
+        )
     }
 )
 
@@ -35,6 +40,12 @@ def test_the_reference_names_every_command_and_option() -> None:
 
 def test_the_reference_names_nothing_else() -> None:
     assert set(re.findall(r"^\| `(\w+) ?[\w. \[\]-]*` \|", REFERENCE, re.MULTILINE)) == set(GROUP.commands)
+
+
+def test_samples_call_the_plugin_as_kubectl_does() -> None:
+    """`kubectl -n shop sophia` is no plugin call: flags go behind the plugin's name."""
+    for page in SHOWING:
+        assert not re.search(r"kubectl -[^\n]* sophia (?:get|status|explain|abort)", page.read_text()), page
 
 
 def test_there_are_examples() -> None:
