@@ -87,6 +87,7 @@ class Reason(StrEnum):
     # what stalls
     INVALID_SPEC = "InvalidSpec"
     INVALID_TEMPLATE = "InvalidTemplate"
+    INVALID_ROUTE = "InvalidRoute"
     INVALID_QUERY = "InvalidQuery"
     GATEWAY_NOT_FOUND = "GatewayNotFound"
     HOSTNAME_TAKEN = "HostnameTaken"

@@ -37,7 +37,8 @@ class Elsewhere:
             return
         for parent in traffic.parent_refs:
             where = (parent.namespace or service.namespace, parent.name)
-            if where[0] not in self._namespaces and self._clock.now() >= self._until.get(where, self._clock.now()):
+            due = self._until.get(where)
+            if where[0] not in self._namespaces and (due is None or self._clock.now() >= due):
                 await self._read(where)
 
     async def _read(self, where: Name) -> None:

@@ -23,9 +23,11 @@ from sophia_operator.ports import ClusterError, Object, ObjectRef, Refusal
 from sophia_operator.runtime import asking, invalid, observe
 from sophia_operator.runtime import logging as logs
 from sophia_operator.runtime.apply import Applier, worst
+from sophia_operator.runtime.dry_run import ASK_AGAIN_SECONDS
 from sophia_operator.runtime.persist import Persistence
 from sophia_operator.runtime.prune import beyond_history
-from sophia_operator.runtime.template_check import ASK_AGAIN_SECONDS, TemplateCheck
+from sophia_operator.runtime.route_check import RouteCheck
+from sophia_operator.runtime.template_check import TemplateCheck
 from sophia_operator.runtime.wakeups import ServiceKey
 from sophia_operator.runtime.world import World
 
@@ -55,6 +57,7 @@ class ServiceLoop:
         self._applier = Applier(world.cluster, world.store)
         self._persistence = Persistence(world.cluster, world.store, world.telemetry)
         self._template = TemplateCheck(world.cluster)
+        self._route = RouteCheck(world.cluster)
         #: Why a Release could not be made, and until when that is taken to be so.
         self._refused: tuple[Blocker, datetime] | None = None
         #: Why the service's spec cannot be read.
@@ -120,7 +123,7 @@ class ServiceLoop:
             if service is None:
                 return None, await self._say_unreadable(obj)
             seen = service
-            observed = await self._observe(service)
+            service, observed = await self._observe(service)
             needs = world.mind.needs(service, observed, world.clock.now())
             if not needs:
                 return await self._decide(obj, service, observed)
@@ -139,7 +142,8 @@ class ServiceLoop:
             obj = self._object()
             service = self._read(obj)
             assert service is not None  # its generation is the same
-            return await self._decide(obj, service, replace(await self._observe(service), findings=findings))
+            service, observed = await self._observe(service)
+            return await self._decide(obj, service, replace(observed, findings=findings))
 
     async def _decide(self, obj: Object, service: ServiceView, observed: Observed) -> tuple[float | None, int]:
         decision = self._world.mind.advance(service, observed, self._world.clock.now())
@@ -166,19 +170,23 @@ class ServiceLoop:
         status = invalid.status_of(obj, self._unreadable, self._world.clock.now())
         return await self._persistence.service(obj, observe.service_status(obj), status)
 
-    async def _observe(self, service: ServiceView) -> Observed:
+    async def _observe(self, service: ServiceView) -> tuple[ServiceView, Observed]:
+        """What is seen, and the service as it can be carried out."""
         now = self._world.clock.now()
         if self._refused is not None and self._refused[1] <= now:
             self._refused = None
         if self._world.elsewhere is not None:
             await self._world.elsewhere.look(service)
-        known = (self._unreadable, *self._applier.blockers, self._refused[0] if self._refused is not None else None)
-        blockers = [blocker for blocker in known if blocker is not None]
+        refused = self._refused[0] if self._refused is not None else None
+        route = await self._route.blocker(service, observe.live_route(self._world.store, service), now)
+        blockers = [b for b in (self._unreadable, *self._applier.blockers, refused, route) if b is not None]
         sight = observe.observe(self._world.store, service, blockers)
         self._world.wakeups.depend(self._key, sight.depends_on)
         self._rolling = any(r.status.state.is_active for r in sight.observed.releases)
+        if self._world.elsewhere is not None and sight.service is not service:
+            await self._world.elsewhere.look(sight.service)
         refusal = await self._template.refusal(service, sight.observed, now)
-        return replace(sight.observed, template_refused=refusal)
+        return sight.service, replace(sight.observed, template_refused=refusal)
 
     def _steered(self, service: ServiceView, observed: Observed) -> bool:
         """Whether somebody changed the spec of the service or of a Release since it was observed."""
@@ -272,7 +280,7 @@ class ServiceLoop:
             waits.append(decision.next.seconds)
         elif isinstance(decision.next, Blocked) or observed.blockers:
             waits.append(_BLOCKED_SECONDS)
-        if observed.template_refused is not None:
+        if observed.template_refused is not None or any(b.reason is Reason.INVALID_ROUTE for b in observed.blockers):
             waits.append(ASK_AGAIN_SECONDS)
         if news:
             waits.append(0.0)

@@ -14,6 +14,8 @@ from sophia_operator.api.conditions import Condition, Reason
 from sophia_operator.api.managed_service import ManagedServiceSpec, ManagedServiceStatus
 from sophia_operator.api.release import Color, ConfigKind, ReleaseSpec, ReleaseStatus
 from sophia_operator.api.rollout_plan import RolloutPlan
+from sophia_operator.api.traffic import GatewayTraffic, NoTraffic, Traffic
+from sophia_operator.core import kept_traffic
 from sophia_operator.core.hashing import release_hash
 from sophia_operator.core.names import LABEL_RELEASE, color_service
 from sophia_operator.core.views import (
@@ -37,6 +39,8 @@ from sophia_operator.runtime.wakeups import HOSTNAME, Dependency
 class Sight:
     """What was seen, and what else than the service's own objects it came from."""
 
+    #: The service as it can be carried out: while its traffic cannot be, with that which it has.
+    service: ServiceView
     observed: Observed
     depends_on: frozenset[Dependency]
 
@@ -125,8 +129,11 @@ def observe(store: ObjectStore, service: ServiceView, known_blockers: Iterable[B
         endpoints=endpoints,
         config=config,
     )
-    route, url = _route(store, service, colors, blockers, depends)
-    return Sight(replace(observed, route=route, gateway_url=url, blockers=tuple(blockers)), frozenset(depends))
+    _find_obstacles(store, service, blockers, depends)
+    service = _feasible(store, service, blockers)
+    route, url = _route(store, service, colors, depends)
+    seen = replace(observed, route=route, gateway_url=url, blockers=tuple(blockers))
+    return Sight(service, seen, frozenset(depends))
 
 
 def _releases(store: ObjectStore, service: ServiceView, blockers: list[Blocker]) -> list[ReleaseView]:
@@ -185,39 +192,76 @@ def _config(store: ObjectStore, service: ServiceView) -> tuple[ConfigView, ...]:
     return tuple(ConfigView(kind, name, store.config_hash(kind.value, namespace, name)) for kind, name in named)
 
 
-def _route(
-    store: ObjectStore,
-    service: ServiceView,
-    colors: Mapping[str, Color | None],
-    blockers: list[Blocker],
-    depends: set[Dependency],
-) -> tuple[RouteView | None, str | None]:
+def _find_obstacles(
+    store: ObjectStore, service: ServiceView, blockers: list[Blocker], depends: set[Dependency]
+) -> None:
+    """What only the cluster knows of that keeps the traffic from going as the spec says."""
     traffic, namespace = service.spec.traffic.gateway, service.namespace
     if traffic is None:
-        plain = store.get("Service", namespace, service.name)
-        if plain is None or not is_ours(plain, service.name, (service.uid,)):
-            return None, None
-        return observe_route.plain_view(plain, colors), None
-    gateways = {}
-    controllers: dict[tuple[str, str], str | None] = {}
-    for parent in traffic.parent_refs:
-        where = (parent.namespace or namespace, parent.name)
-        gateways[where] = gateway = store.get("Gateway", *where)
-        depends.add(("Gateway", *where))
-        class_name = gateway["spec"].get("gatewayClassName", "") if gateway is not None else ""
-        if class_name:
-            depends.add(("GatewayClass", "", class_name))
-        found = store.get("GatewayClass", "", class_name) if class_name else None
-        controllers[where] = found["spec"].get("controllerName") if found is not None else None
-    route = store.get("HTTPRoute", namespace, service.name)
-    if route is not None and not is_ours(route, service.name, (service.uid,)):
-        route = None
+        return
     others: dict[tuple[str, str], Mapping[str, Any]] = {}
     for hostname in traffic.hostnames or [""]:
         depends.add((HOSTNAME, "", hostname))
         for other in store.routes_for(hostname):
             others[other["metadata"]["namespace"], other["metadata"]["name"]] = other
-    blockers += observe_route.gateway_blockers(traffic, namespace, gateways)
-    blockers += observe_route.hostname_blockers(traffic, namespace, service.name, route, others.values())
+    ours = live_route(store, service)
+    blockers += observe_route.gateway_blockers(traffic, namespace, _gateways(store, service, traffic, depends))
+    blockers += observe_route.hostname_blockers(traffic, namespace, service.name, ours, others.values())
+
+
+def _feasible(store: ObjectStore, service: ServiceView, blockers: Iterable[Blocker]) -> ServiceView:
+    """The service with the traffic that it has, while what it asks for cannot take its place."""
+    wanted = service.spec.traffic.gateway
+    if wanted is None or not any(b.reason in kept_traffic.KEEP for b in blockers):
+        return service
+    route = live_route(store, service)
+    if route is not None:
+        kept = kept_traffic.traffic_of(route, wanted)
+        traffic = Traffic(gateway=kept) if kept is not None else None
+    else:
+        traffic = Traffic(none=NoTraffic()) if _live_plain_service(store, service) is not None else None
+    if traffic is None:
+        return service
+    return replace(service, spec=service.spec.model_copy(update={"traffic": traffic}))
+
+
+def live_route(store: ObjectStore, service: ServiceView) -> Object | None:
+    """The service's HTTPRoute as it is; None when there is none, or it is somebody else's."""
+    route = store.get("HTTPRoute", service.namespace, service.name)
+    return route if route is not None and is_ours(route, service.name, (service.uid,)) else None
+
+
+def _live_plain_service(store: ObjectStore, service: ServiceView) -> Object | None:
+    plain = store.get("Service", service.namespace, service.name)
+    return plain if plain is not None and is_ours(plain, service.name, (service.uid,)) else None
+
+
+def _gateways(
+    store: ObjectStore, service: ServiceView, traffic: GatewayTraffic, depends: set[Dependency]
+) -> dict[tuple[str, str], Object | None]:
+    out: dict[tuple[str, str], Object | None] = {}
+    for parent in traffic.parent_refs:
+        where = (parent.namespace or service.namespace, parent.name)
+        out[where] = store.get("Gateway", *where)
+        depends.add(("Gateway", *where))
+    return out
+
+
+def _route(
+    store: ObjectStore, service: ServiceView, colors: Mapping[str, Color | None], depends: set[Dependency]
+) -> tuple[RouteView | None, str | None]:
+    traffic = service.spec.traffic.gateway
+    if traffic is None:
+        plain = _live_plain_service(store, service)
+        return (observe_route.plain_view(plain, colors) if plain is not None else None), None
+    gateways = _gateways(store, service, traffic, depends)
+    controllers: dict[tuple[str, str], str | None] = {}
+    for where, gateway in gateways.items():
+        class_name = gateway["spec"].get("gatewayClassName", "") if gateway is not None else ""
+        if class_name:
+            depends.add(("GatewayClass", "", class_name))
+        found = store.get("GatewayClass", "", class_name) if class_name else None
+        controllers[where] = found["spec"].get("controllerName") if found is not None else None
+    route = live_route(store, service)
     view = observe_route.route_view(route, service.name, controllers) if route is not None else None
-    return view, observe_route.gateway_url(traffic, namespace, gateways)
+    return view, observe_route.gateway_url(traffic, service.namespace, gateways)

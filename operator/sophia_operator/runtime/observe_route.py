@@ -9,7 +9,8 @@ from sophia_operator.api.conditions import Reason
 from sophia_operator.api.release import Color
 from sophia_operator.api.traffic import GatewayTraffic
 from sophia_operator.core.hashing import canonical_json
-from sophia_operator.core.names import LABEL_RELEASE, PROBE_HEADER, color_service
+from sophia_operator.core.kept_traffic import is_for_probes, user_matches
+from sophia_operator.core.names import LABEL_RELEASE, color_service
 from sophia_operator.core.views import Blocker, RouteView
 
 _CONDITIONS: Final = ("Accepted", "ResolvedRefs")
@@ -75,7 +76,7 @@ def _weights(route: Mapping[str, Any], service: str) -> dict[Color, int]:
     names = {color_service(service, color): color for color in Color}
     for rule in route["spec"].get("rules", ()):
         backends = [b for b in rule.get("backendRefs", ()) if b.get("name") in names]
-        if not backends or _is_for_probes(rule):
+        if not backends or is_for_probes(rule):
             continue
         counts = dict.fromkeys(Color, 0)
         for backend in backends:
@@ -83,13 +84,6 @@ def _weights(route: Mapping[str, Any], service: str) -> dict[Color, int]:
         total = sum(counts.values())
         return {c: round(100 * count / total) if total else 0 for c, count in counts.items()}
     return dict.fromkeys(Color, 0)
-
-
-def _is_for_probes(rule: Mapping[str, Any]) -> bool:
-    matches = rule.get("matches") or ()
-    return bool(matches) and all(
-        any(h.get("name", "").lower() == PROBE_HEADER for h in match.get("headers", ())) for match in matches
-    )
 
 
 def gateway_blockers(
@@ -118,7 +112,8 @@ def hostname_blockers(
 ) -> list[Blocker]:
     """A blocker when another HTTPRoute answers the same requests and has precedence.
 
-    As the Gateway API has it: of two equal matches the older route's counts, then the first by name.
+    As the Gateway API has it: of two equal matches the older route's counts, then the first by name. What our route
+    does not answer yet is no older than the wish for it: it would take somebody else's users.
     """
     out = []
     parents = [(p.namespace or namespace, p.name, p.section_name) for p in traffic.parent_refs]
@@ -129,12 +124,13 @@ def hostname_blockers(
         where = (meta.get("namespace", ""), meta["name"])
         if where == (namespace, name) or meta.get("deletionTimestamp"):
             continue
-        shared = hostnames & set(other["spec"].get("hostnames") or ("",))
+        shared = hostnames & _hosts(other)
         theirs = [_reference(p, where[0]) for p in other["spec"].get("parentRefs", ())]
         if not shared or not any(_same_listener(a, b) for a in parents for b in theirs):
             continue
-        overlap = matches & {_match_key(m) for r in other["spec"].get("rules", ()) for m in _user_matches(r)}
-        if not overlap or (ours is not None and _precedence(ours) < _precedence(other)):
+        overlap = matches & _match_keys(other)
+        held = ours is not None and shared <= _hosts(ours) and overlap <= _match_keys(ours)
+        if not overlap or (held and ours is not None and _precedence(ours) < _precedence(other)):
             continue
         host = ", ".join(sorted(h or "every host" for h in shared))
         out.append(
@@ -152,9 +148,14 @@ def _same_listener(ours: tuple[str, str, str | None], theirs: tuple[str, str, st
     return same_gateway and (ours[2] is None or theirs[2] is None or ours[2] == theirs[2])
 
 
-def _user_matches(rule: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    matches: list[Mapping[str, Any]] = rule.get("matches") or [_EVERYTHING]
-    return [m for m in matches if not _is_for_probes({"matches": [m]})]
+def _hosts(route: Mapping[str, Any]) -> set[str]:
+    return set(route["spec"].get("hostnames") or ("",))
+
+
+def _match_keys(route: Mapping[str, Any]) -> set[str]:
+    """What users' requests the route answers."""
+    rules = [r for r in route["spec"].get("rules", ()) if not is_for_probes(r)]
+    return {_match_key(m) for rule in rules for m in user_matches(rule) or [_EVERYTHING]}
 
 
 def _match_key(match: Mapping[str, Any]) -> str:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
 from sophia_operator.api.release import Color, ReleaseStatus
 from sophia_operator.core import names, roles
 from sophia_operator.core.render.deployment import deployment
 from sophia_operator.core.views import Observed, ReleaseView, ServiceView
-from sophia_operator.ports import Cluster, ClusterError, Refusal
-
-#: A refusal is asked about again after this long: a policy or a webhook may have been mended meanwhile.
-ASK_AGAIN_SECONDS: Final = 60.0
-#: Such webhooks cannot be asked without consequences; the real apply will show what they say.
-_CANNOT_ASK: Final = "does not support dry run"
+from sophia_operator.ports import Cluster
+from sophia_operator.runtime.dry_run import DryRun
 
 
 class TemplateCheck:
-    """Asks once for each generation and hash, and remembers the answer."""
+    """Asks once for each generation and hash."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._asked: tuple[int, str] | None = None
-        self._refusal: str | None = None
-        self._refused_at: datetime | None = None
+        self._dry_run = DryRun(cluster)
 
     async def refusal(self, service: ServiceView, observed: Observed, now: datetime) -> str | None:
         """Why the template is refused, in the API server's words; None when it is not, or there is nothing to ask.
@@ -33,26 +26,10 @@ class TemplateCheck:
         """
         wanted = roles.wanted_hash(service, observed)
         if wanted is None or any(r.spec.hash == wanted for r in observed.releases):
-            self._asked = None
+            self._dry_run.forget()
             return None
         question = (service.generation, wanted)
-        stale = self._refused_at is not None and now - self._refused_at >= timedelta(seconds=ASK_AGAIN_SECONDS)
-        if question != self._asked or stale:
-            self._refusal = await self._ask(_probe_object(service, observed, wanted, now))
-            self._refused_at = now if self._refusal is not None else None
-            self._asked = question
-        return self._refusal
-
-    async def _ask(self, obj: dict[str, Any]) -> str | None:
-        try:
-            await self._cluster.apply(obj, dry_run=True)
-        except ClusterError as error:
-            if _CANNOT_ASK in error.message:
-                return None
-            if error.refusal in (Refusal.INVALID, Refusal.FORBIDDEN):
-                return error.message
-            raise
-        return None
+        return await self._dry_run.refusal(question, lambda: _probe_object(service, observed, wanted, now), now)
 
 
 def _probe_object(service: ServiceView, observed: Observed, wanted: str, now: datetime) -> dict[str, Any]:

@@ -40,7 +40,11 @@ GOOD = (condition("Accepted"), condition("ResolvedRefs"))
 def route(*parents: dict[str, Any], rules: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     return {
         "metadata": {"name": "app", "namespace": "shop", "generation": 3, "creationTimestamp": "2026-01-02T00:00:00Z"},
-        "spec": {"parentRefs": [{"name": "gw"}], "rules": rules or [{"backendRefs": backends(75, 25)}]},
+        "spec": {
+            "parentRefs": [{"name": "gw"}],
+            "hostnames": ["app.example.com"],
+            "rules": rules or [{"backendRefs": backends(75, 25)}],
+        },
         "status": {"parents": list(parents)},
     }
 
@@ -167,6 +171,23 @@ def test_a_host_name_is_taken_by_an_older_route_with_an_equal_match(theirs: dict
 def test_before_we_have_a_route_any_other_one_is_older() -> None:
     (blocker,) = hostname_blockers(traffic(), "shop", "app", None, [other(created="2030-01-01T00:00:00Z")])
     assert "HTTPRoute route in namespace theirs already answers app.example.com" in blocker.message
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"hostnames": ["app.example.com", "new.example.com"]},
+        {"hostnames": ["new.example.com"]},
+        {"rules": [{"matches": [{"path": {"type": "PathPrefix", "value": "/api"}}]}]},
+    ],
+)
+def test_what_our_route_does_not_answer_yet_is_not_taken_from_a_younger_one(wanted: dict[str, Any]) -> None:
+    theirs = other(
+        "2026-01-03T00:00:00Z",
+        hostnames=["app.example.com", "new.example.com"],
+        rules=[{"matches": [{"path": {"type": "PathPrefix", "value": path}} for path in ("/", "/api")]}],
+    )
+    assert hostname_blockers(traffic(**wanted), "shop", "app", route(), [theirs])
 
 
 def test_of_two_routes_of_the_same_second_the_first_by_name_counts() -> None:
