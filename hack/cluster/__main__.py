@@ -33,8 +33,11 @@ _EPILOG = """\
 environment variables:
   CLUSTER         existing, kind or node; unset: kind where Docker works, else node on Linux as root
   CLUSTER_ALLOW   for existing: comma-separated globs of context names that may be used
+  CLUSTER_GATEWAY_URL      for existing: where this machine reaches its gateway
   SOPHIA_CACHE    where programs and images are kept    SOPHIA_STATE  where the running cluster keeps its files
   SOPHIA_DOWNLOADS=never   build all programs from Go modules
+
+Each kind of cluster needs Go the first time: Contour, and the platform's manifests, come as Go modules.
 
 exit codes: 0 done, 1 failed, 2 wrong usage, 3 (status) no cluster, 130 interrupted. Run it again to go on.
 """
@@ -56,12 +59,13 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("status", help="say whether there is a cluster and how it is")
     verbs.add_parser("env", help='print shell lines for: eval "$(python -m hack.cluster env)"')
     programs = verbs.add_parser("binaries", help="provide the programs: from the cache, downloaded, or built")
-    programs.add_argument("name", nargs="*", help="which (default: all that a node and the platform need)")
+    programs.add_argument("name", nargs="*", help="which (default: what this machine's cluster and the tests need)")
     programs.add_argument("--prune", action="store_true", help="remove those of other versions (after `down`)")
     archives = verbs.add_parser("images", help="build the images into archives")
-    archives.add_argument("name", nargs="*", help="which (default: all)")
+    archives.add_argument("name", nargs="*", help="which (default: those that this machine's cluster needs)")
     load = verbs.add_parser("load", help="build images and load them into the running cluster")
     load.add_argument("name", nargs="+", help="which, such as sophia-operator")
+    verbs.add_parser("gateway", help="print the URL at which this machine reaches the cluster's gateway")
     verbs.add_parser("doctor", help="say what this machine can bring up, and what is missing")
     return top
 
@@ -93,14 +97,16 @@ def run(options: argparse.Namespace) -> int:
         case "env":
             print(bringup.environment())
         case "binaries":
-            print(binaries.ensure(_known(options.name) or binaries.ALL))
+            print(binaries.ensure(_known(options.name) or bringup.wanted_programs()))
             if options.prune:
                 console.say(f"Removed {len(binaries.prune())} files and folders of other versions.")
         case "images":
-            for archive in images.build_all(options.name or None):
+            for archive in images.build_all(options.name or bringup.wanted_images()):
                 print(archive)
         case "load":
             bringup.load(options.name)
+        case "gateway":
+            print(bringup.gateway_url())
         case "doctor":
             return doctor.report()
     return 0

@@ -24,6 +24,8 @@ NODE = (
 )  # fmt: skip
 PLATFORM = ("coredns", "contour", "pause", "helm")
 ALL = (*NODE, *PLATFORM)
+TESTS = (*CONTROL_PLANE, "helm")
+"""What the tests run that need no cluster."""
 
 
 def view() -> Path:
@@ -78,6 +80,9 @@ def obtainable(name: str) -> bool:
 
 
 def _provide(lacking: Sequence[recipes.Recipe], base: Path, scratch: Path) -> None:
+    if only_from_go := [recipe.build.title for recipe in lacking if recipe.release is None]:
+        # Before minutes of downloads: without it they would be for nothing.
+        gobuild.require_go(f"every kind of cluster needs it, because {only_from_go[0]} comes as a Go module")
     downloader = downloads.Downloader(scratch / "downloads")
     to_build: list[recipes.Recipe] = []
     told: set[str] = set()

@@ -22,15 +22,17 @@ def up(*, with_platform: bool = True, with_operator: bool = True) -> None:
             raise base.ProviderError(
                 f"A cluster of the provider {earlier.name} is there: run `python -m hack.cluster down` first."
             )
-        programs = binaries.ensure(provider.programs)
+        folder = binaries.ensure(programs(provider))
         wanted = provider.images if with_platform or with_operator else _least(provider)
+        if with_platform:
+            platform.prepare()
         archives = images.build_all(wanted)
         choose.remember(provider.name)
         provider.up(archives)
         if with_platform:
-            platform.install(paths.kubeconfig(), programs, provider.platform())
+            platform.install(paths.kubeconfig(), folder, provider.platform())
         if with_operator:
-            operator_release.install(programs, paths.kubeconfig(), archives)
+            operator_release.install(folder, paths.kubeconfig(), archives)
     console.say(f"The cluster is up after {console.duration(time.monotonic() - started)}. To use it:")
     console.say('  eval "$(python -m hack.cluster env)"')
 
@@ -65,6 +67,33 @@ def status() -> int:
         print(f"problem:    {problem}")
     print(f"state:      {'wrong' if problems else 'well'}")
     return 1 if problems else 0
+
+
+def gateway_url() -> str:
+    """Return where this machine reaches the cluster's gateway, such as ``http://127.0.0.1:49153``."""
+    return _existing_provider().gateway_url()
+
+
+def programs(provider: base.Provider) -> list[str]:
+    """Return what a provider needs in all: its programs, and those that its images hold."""
+    in_images = images.programs_in(images.select(provider.images))
+    return list(dict.fromkeys((*provider.programs, *in_images)))
+
+
+def wanted_programs() -> list[str]:
+    """Return what this machine's kind of cluster and the tests need; without a cluster, only what the tests need."""
+    with contextlib.suppress(base.ProviderError):
+        provider, _ = choose.chosen()
+        return list(dict.fromkeys((*programs(provider), *binaries.TESTS)))
+    return list(binaries.TESTS)
+
+
+def wanted_images() -> list[str] | None:
+    """Return the images that this machine's kind of cluster needs; None stands for all."""
+    with contextlib.suppress(base.ProviderError):
+        provider, _ = choose.chosen()
+        return None if provider.images is None else list(provider.images)
+    return None
 
 
 def environment() -> str:

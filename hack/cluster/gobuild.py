@@ -26,15 +26,20 @@ def build(what: recipes.GoBuild, into: Path) -> None:
     if what.cgo:
         debian.ensure(["gcc", "libc6-dev", "libseccomp-dev", "pkg-config"], why=f"to build {what.title}")
     log = into / "go.log"
+    settings = environment(what, into)
+    if cross(what):
+        settings["GOMODCACHE"] = shell.run(["go", "env", "GOMODCACHE"], timeout=60).stdout.strip()
     with console.step(f"Build {what.title} from Go modules", what.usually) as step:
         step.follow(log)
         shell.run(
             command(what, into),
             timeout=_TIMEOUT_SECONDS,
             cwd=paths.SOURCE / what.directory if what.directory else into,
-            env=environment(what, into),
+            env=settings,
             log=log,
         )
+    for program in into.glob("bin/*/*"):  # where Go installs what is for another system
+        program.rename(into / program.name)
 
 
 def command(what: recipes.GoBuild, into: Path) -> list[str]:
@@ -51,8 +56,10 @@ def command(what: recipes.GoBuild, into: Path) -> list[str]:
 
 def environment(what: recipes.GoBuild, into: Path) -> dict[str, str]:
     """Return what the compiler needs in its environment, beyond what is there."""
+    # Go refuses to install a program for another system into GOBIN; it has a folder below GOPATH for them.
+    target = {"GOBIN": "", "GOPATH": str(into), "GOOS": what.system, "GOARCH": recipes.ARCH}
     return {
-        "GOBIN": str(into),
+        **(target if cross(what) else {"GOBIN": str(into)}),
         # Nothing of the machine or the checkout gets into the program: same recipe, same bytes.
         "GOFLAGS": "-buildvcs=false",
         "CGO_ENABLED": "1" if what.cgo else "0",
@@ -60,13 +67,18 @@ def environment(what: recipes.GoBuild, into: Path) -> dict[str, str]:
     }
 
 
-def require_go() -> None:
-    """Raise GoMissingError, with what to do, unless a Go compiler that is new enough is on the PATH."""
+def cross(what: recipes.GoBuild) -> bool:
+    """Tell whether ``what`` is for another operating system than this one."""
+    return what.system != recipes.OS
+
+
+def require_go(purpose: str = "it builds what could not be downloaded as an official release") -> None:
+    """Raise GoMissingError, with what to do, unless a Go compiler that is new enough is on the PATH.
+
+    ``purpose`` is the part of the message that says what Go is for.
+    """
     wanted = versions.of("go")
-    advice = (
-        f"Install Go {wanted} or newer (https://go.dev/dl/) and put its bin folder on PATH; it builds what "
-        "could not be downloaded as an official release."
-    )
+    advice = f"Install Go {wanted} or newer (https://go.dev/dl/) and put its bin folder on PATH; {purpose}."
     if shutil.which("go") is None:
         raise GoMissingError(f"There is no Go compiler on PATH. {advice}")
     found = shell.run(["go", "version"], timeout=60).stdout

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hack.cluster import paths, versions
+from hack.cluster import paths, recipes, versions
 
 # Every file of a build context gets this time, so that only content decides whether a layer is built again.
 _FILE_TIME = 1_000_000_000
@@ -50,7 +50,7 @@ class ImageSpec:
                 raise FileNotFoundError(f"image {self.name}: nothing matches {pattern} in {root}")
             found |= {path.relative_to(root).as_posix(): path for path in matches}
         for name in self.binaries:
-            path = binaries / name
+            path = binaries / recipes.in_image(name)
             if not path.is_file():
                 raise FileNotFoundError(f"image {self.name}: the binary {path} is missing")
             found[name] = path

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hack.cluster import binaries, image_builders, paths
+from hack.cluster import binaries, image_builders, paths, recipes
 from hack.cluster.console import step
 from hack.cluster.image_specs import ImageSpec, all_images
 
@@ -22,7 +22,7 @@ def build_all(names: Collection[str] | None = None) -> list[Path]:
     Raises ValueError for a name that does not exist, CommandError when a build fails.
     """
     specs = select(names)
-    needed = sorted({binary for spec in specs for binary in spec.binaries})
+    needed = programs_in(specs)
     programs = binaries.ensure(needed) if needed else Path()
     keys = {spec.name: spec.key(programs) for spec in specs}
     archives = {spec.name: paths.images() / f"{spec.name}-{keys[spec.name]}.tar" for spec in specs}
@@ -33,6 +33,11 @@ def build_all(names: Collection[str] | None = None) -> list[Path]:
             for spec in missing:
                 _build(builder, spec, programs, archives[spec.name])
     return list(archives.values())
+
+
+def programs_in(specs: Iterable[ImageSpec]) -> list[str]:
+    """Return the names, in binaries.py, of the programs that these images hold."""
+    return sorted({recipes.in_image(binary) for spec in specs for binary in spec.binaries})
 
 
 def select(names: Collection[str] | None) -> list[ImageSpec]:

@@ -42,9 +42,7 @@ def module_files(module: str, version: str, patterns: Sequence[str]) -> str:
     ``version`` has no leading "v". The files are fetched once, by Go, which verifies the module's checksum, and
     kept in the cache. Raises FileNotFoundError when a pattern matches nothing.
     """
-    folder = paths.cache() / "manifests" / f"{module.replace('/', '+')}@v{version}"
-    if not folder.exists():
-        _fetch(f"{module}@v{version}", folder)
+    folder = ensure(module, version)
     texts: list[str] = []
     for pattern in patterns:
         files = sorted(folder.glob(pattern))
@@ -52,6 +50,23 @@ def module_files(module: str, version: str, patterns: Sequence[str]) -> str:
             raise FileNotFoundError(f"{module}@v{version} has no {pattern}")
         texts += [file.read_text() for file in files]
     return join(texts)
+
+
+def ensure(module: str, version: str) -> Path:
+    """Return the folder of the module's files, which are fetched if they are not there. Raises GoMissingError."""
+    folder = _folder(module, version)
+    if not folder.exists():
+        _fetch(f"{module}@v{version}", folder)
+    return folder
+
+
+def there(module: str, version: str) -> bool:
+    """Tell whether :func:`ensure` has nothing to do."""
+    return _folder(module, version).exists()
+
+
+def _folder(module: str, version: str) -> Path:
+    return paths.cache() / "manifests" / f"{module.replace('/', '+')}@v{version}"
 
 
 def join(texts: Sequence[str]) -> str:
@@ -62,7 +77,7 @@ def join(texts: Sequence[str]) -> str:
 def _fetch(module: str, folder: Path) -> None:
     """Keep the YAML files of a module in ``folder``, which appears whole or not at all."""
     with step(f"Manifests of {module}", usually="10 s"):
-        gobuild.require_go()
+        gobuild.require_go("every kind of cluster needs it, because its manifests come as Go modules")
         answer = run(["go", "mod", "download", "-json", module], timeout=_DOWNLOAD_SECONDS, env={"GOWORK": "off"})
         source = Path(json.loads(answer.stdout)["Dir"])
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -30,15 +30,32 @@ class Settings:
 
     ``gateway_ip`` is the fixed ClusterIP of Envoy, inside the cluster's Service range. ``dns_ip`` is the address for
     CoreDNS, None where the cluster brings its own DNS. ``host_reaches_services`` says whether this machine has a
-    route to Service addresses, so that they can be tried from here.
+    route to Service addresses, so that they can be tried from here. ``gateway_node_port`` is the port of the node at
+    which Envoy listens as well, None where it need not.
     """
 
     gateway_ip: str = "10.77.128.80"
     dns_ip: str | None = "10.77.128.10"
     host_reaches_services: bool = True
+    gateway_node_port: int | None = None
 
 
 NODE = Settings()
+
+
+def prepare() -> None:
+    """Have everything that :func:`install` needs beside programs and images. Raises gobuild.GoMissingError."""
+    for module, version in _modules().items():
+        manifests.ensure(module, version)
+
+
+def missing() -> list[str]:
+    """Return the Go modules that :func:`prepare` would fetch."""
+    return [module for module, version in _modules().items() if not manifests.there(module, version)]
+
+
+def _modules() -> dict[str, str]:
+    return {_GATEWAY_API: versions.of("gateway-api"), _CONTOUR: versions.of("contour")}
 
 
 def install(kubeconfig: Path, binaries: Path, settings: Settings = NODE) -> None:
@@ -58,8 +75,7 @@ def install(kubeconfig: Path, binaries: Path, settings: Settings = NODE) -> None
         progress.update("certificates")
         _certificates(kubectl)
         progress.update("workloads")
-        names = ("contour.yaml", "gateway.yaml", "envoy.yaml", "prometheus.yaml")
-        kubectl.apply(manifests.join([manifests.render(name, values, identities) for name in names]))
+        kubectl.apply(manifests.join([manifests.render(name, values, identities) for name in _templates(settings)]))
         for name, namespace in _deployments(settings):
             progress.update(name)
             kubectl.rollout(name, namespace, _ROLLOUT_SECONDS)
@@ -72,7 +88,15 @@ def install(kubeconfig: Path, binaries: Path, settings: Settings = NODE) -> None
 
 def _values(settings: Settings) -> dict[str, str]:
     images = {_image_variable(spec): spec.reference for spec in all_images()}
-    return {**images, "GATEWAY_IP": settings.gateway_ip, "DNS_IP": settings.dns_ip or ""}
+    node_port = str(settings.gateway_node_port or "")
+    addresses = {"GATEWAY_IP": settings.gateway_ip, "DNS_IP": settings.dns_ip or "", "GATEWAY_NODE_PORT": node_port}
+    return {**images, **addresses}
+
+
+def _templates(settings: Settings) -> list[str]:
+    """Return what is applied once the CRDs are there; its fixed addresses must come before others are given out."""
+    node_port = ["envoy-nodeport.yaml"] if settings.gateway_node_port is not None else []
+    return ["contour.yaml", "gateway.yaml", "envoy.yaml", *node_port, "prometheus.yaml"]
 
 
 def _identities(settings: Settings, binaries: Path) -> dict[str, str]:

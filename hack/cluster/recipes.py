@@ -9,7 +9,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +26,8 @@ KUBERNETES = (
     "kubectl",
 )
 CNI_PLUGINS = ("bridge", "host-local", "portmap")
+IN_IMAGES = ("contour", "coredns", "pause")
+"""Programs that are put into images, which are always Linux."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class GoBuild:
     """Values for the linker's -X."""
     tags: tuple[str, ...] = ()
     cgo: bool = False
+    system: str = field(default_factory=lambda: OS)
+    """The operating system that the program is for."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,10 @@ class Recipe:
         return f"{self.name}-{self.version}-{self.digest()[:12]}"
 
     def digest(self) -> str:
-        """Return the SHA-256 (hex) over the recipe, the machine's type, and the sources that are ours."""
-        facts = json.dumps([asdict(self), OS, ARCH], sort_keys=True)
+        """Return the SHA-256 (hex) over the recipe, the type of machine it is for, and the sources that are ours."""
+        recipe = asdict(self)
+        system = recipe["build"].pop("system")
+        facts = json.dumps([recipe, system, ARCH], sort_keys=True)
         digest = hashlib.sha256(facts.encode())
         if self.build.directory:
             for file in sorted((paths.SOURCE / self.build.directory).iterdir()):
@@ -102,7 +108,21 @@ def all_recipes() -> dict[str, Recipe]:
         _kind(),
         _pause(),
     ]
+    if OS != "linux":
+        recipes += [_for_linux(recipe) for recipe in recipes if recipe.name in IN_IMAGES]
     return {recipe.name: recipe for recipe in recipes}
+
+
+def in_image(name: str) -> str:
+    """Return the name of the recipe whose program goes into an image as ``name``: images are Linux everywhere."""
+    return f"{name}-linux" if name in IN_IMAGES and OS != "linux" else name
+
+
+def _for_linux(recipe: Recipe) -> Recipe:
+    name = in_image(recipe.name)
+    (file,) = recipe.build.outputs.values()
+    build = replace(recipe.build, title=f"{recipe.build.title} for Linux", outputs={name: file}, system="linux")
+    return replace(recipe, name=name, build=build)
 
 
 def _github(repository: str, version: str, file: str, sums: str, member: str | None = None) -> Release:

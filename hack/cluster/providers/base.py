@@ -39,5 +39,8 @@ class Provider(Protocol):
     def problems(self) -> list[str] | None:
         """Return what is wrong with the cluster in words, empty when it is well, None when there is none."""
 
+    def gateway_url(self) -> str:
+        """Return where this machine reaches the gateway of the cluster that is up, without a slash at the end."""
+
     def platform(self) -> platform.Settings:
         """Return what the platform must know about the cluster."""

@@ -15,6 +15,7 @@ from hack.cluster.providers.base import ProviderError
 
 ALLOW = "CLUSTER_ALLOW"
 LOAD_COMMAND = "CLUSTER_LOAD_COMMAND"
+GATEWAY_URL = "CLUSTER_GATEWAY_URL"
 _TIMEOUT_SECONDS = 60.0
 _LOAD_TIMEOUT_SECONDS = 900.0
 _GATEWAY_OFFSET = 79  # from the address of the Service `kubernetes`, which is the first of its range
@@ -125,6 +126,10 @@ class Existing:
         words = [str(binaries.view() / "kubectl"), f"--kubeconfig={paths.kubeconfig()}", "get", "--raw=/readyz"]
         answer = shell.run(words, timeout=_TIMEOUT_SECONDS, check=False)
         return [] if answer.stdout == "ok" else ["its API server does not answer"]
+
+    def gateway_url(self) -> str:
+        """Return what the user says, else Envoy's Service address: only its owner knows the ways into a cluster."""
+        return os.environ.get(GATEWAY_URL, "").strip().rstrip("/") or f"http://{self.platform().gateway_ip}"
 
     def platform(self) -> platform.Settings:
         """Find an address for the gateway in the cluster's own range; the cluster brings its DNS."""

@@ -39,6 +39,10 @@ class Node:
         node = layout.current(binaries.view())
         return lifecycle.problems(node) if node.state.exists() else None
 
+    def gateway_url(self) -> str:
+        """Return Envoy's Service address, to which this machine has a route."""
+        return f"http://{platform.NODE.gateway_ip}"
+
     def platform(self) -> platform.Settings:
         """Return the addresses of the node's own network."""
         return platform.NODE

@@ -56,6 +56,16 @@ def test_what_cannot_be_downloaded_is_built(world: World) -> None:
     assert world.built == ["runc", "pause"]
 
 
+def test_a_missing_compiler_is_told_before_anything_is_fetched(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.online = {"kubectl"}
+    monkeypatch.setattr("shutil.which", lambda *_args, **_options: None)
+    with pytest.raises(gobuild.GoMissingError, match=r"Install Go .*Contour comes as a Go module"):
+        binaries.ensure(["kubectl", "contour"])
+    assert world.fetched == []
+    binaries.ensure(["kubectl"])
+    assert world.fetched == ["kubectl"]
+
+
 def test_the_second_time_nothing_is_fetched_or_built(world: World) -> None:
     world.online = {"kubectl"}
     first = binaries.ensure(["runc", "kubectl"])

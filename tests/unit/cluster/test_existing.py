@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hack.cluster import binaries, shell
+from hack.cluster import binaries, platform, shell
 from hack.cluster.providers import existing
 from hack.cluster.providers.base import ProviderError
 
@@ -103,3 +103,10 @@ def test_a_load_command_without_a_place_for_the_archive_is_refused() -> None:
 def test_the_gateway_gets_an_address_in_the_clusters_own_range() -> None:
     assert existing.gateway_address("10.96.0.1") == "10.96.0.80"
     assert existing.gateway_address("10.77.128.1") == "10.77.128.80"
+
+
+def test_the_owner_says_how_this_machine_reaches_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(existing.Existing, "platform", lambda _self: platform.Settings(gateway_ip="10.96.0.80"))
+    assert existing.Existing().gateway_url() == "http://10.96.0.80"
+    monkeypatch.setenv("CLUSTER_GATEWAY_URL", "http://127.0.0.1:8080/")
+    assert existing.Existing().gateway_url() == "http://127.0.0.1:8080"

@@ -3,73 +3,37 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
-from hack.cluster import binaries, shell, versions
-from hack.cluster.providers import kind
+from hack.cluster import shell, versions
+from hack.cluster.providers import kind, routes
 from hack.cluster.providers.base import ProviderError
-
-
-class Docker:
-    """Stands in for docker, kind and kubectl, as far as the provider uses them."""
-
-    def __init__(self, state: Path) -> None:
-        self.state = state
-        self.clusters: set[str] = set()
-        self.ran: list[list[str]] = []
-        self.api_answers = True
-        self.interrupt_creation = False
-
-    def run(self, argv: Sequence[str | Path], **_: object) -> subprocess.CompletedProcess[str]:
-        words = [str(word) for word in argv]
-        words[0] = Path(words[0]).name
-        self.ran.append(words)
-        stdout = ""
-        match words[:3]:
-            case ["kind", "get", "clusters"]:
-                stdout = "\n".join(sorted(self.clusters))
-            case ["kind", "create", "cluster"]:
-                self.clusters.add("sophia")
-                if self.interrupt_creation:
-                    raise KeyboardInterrupt
-                (self.state / "kubeconfig").write_text("current-context: kind-sophia\n")
-            case ["kind", "delete", "cluster"]:
-                self.clusters.discard("sophia")
-            case ["docker", "inspect", _]:
-                stdout = "172.18.0.2 \n"
-            case ["kubectl", *_]:
-                stdout = "ok" if self.api_answers else ""
-        return subprocess.CompletedProcess(words, 0, stdout, "")
-
-    def count(self, *start: str) -> int:
-        return sum(words[: len(start)] == list(start) for words in self.ran)
-
-
-@pytest.fixture
-def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
-    docker = Docker(tmp_path / "state")
-    monkeypatch.setenv("SOPHIA_CACHE", str(tmp_path))
-    monkeypatch.setenv("SOPHIA_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(shell, "run", docker.run)
-    monkeypatch.setattr(binaries, "ensure", lambda _names: tmp_path / "bin")
-    return docker
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    path = tmp_path / "operator.tar"
-    path.write_text("image")
-    return path
+from tests.unit.cluster.conftest import Docker
 
 
 def test_the_configuration_has_the_addresses_of_the_other_provider_and_a_pinned_image() -> None:
     config = yaml.safe_load(kind.config())
     assert config["networking"] == {"podSubnet": "10.77.16.0/24", "serviceSubnet": "10.77.128.0/20"}
     assert [node["image"] for node in config["nodes"]] == [versions.image("kind-node")]
+
+
+def test_a_port_of_this_machine_alone_leads_to_the_gateways_port_of_the_node(docker: Docker, archive: Path) -> None:
+    kind.Kind().up([archive])
+    ((way_in,),) = (node["extraPortMappings"] for node in yaml.safe_load(kind.config())["nodes"])
+    assert way_in["listenAddress"] == "127.0.0.1"
+    assert "hostPort" not in way_in  # kind takes a free one
+    assert kind.Kind().platform().gateway_node_port == way_in["containerPort"]
+    assert kind.Kind().gateway_url() == "http://127.0.0.1:49153"
+    assert docker.count("docker", "port", "sophia-control-plane", f"{way_in['containerPort']}/tcp") == 1
+
+
+def test_a_cluster_without_that_port_is_to_be_made_anew(docker: Docker) -> None:
+    docker.published = ""
+    with pytest.raises(ProviderError, match="Make the cluster anew"):
+        kind.Kind().gateway_url()
 
 
 def test_the_command_lines() -> None:
@@ -91,7 +55,7 @@ def test_the_command_lines() -> None:
         "--name=sophia",
     ]
     assert kind.delete_command(program, Path("/s/kubeconfig"))[1:3] == ["delete", "cluster"]
-    assert kind.route_commands("172.18.0.2") == [
+    assert routes.commands("replace", "172.18.0.2") == [
         ["ip", "route", "replace", "10.77.16.0/24", "via", "172.18.0.2"],
         ["ip", "route", "replace", "10.77.128.0/20", "via", "172.18.0.2"],
     ]
@@ -137,6 +101,85 @@ def test_a_cluster_that_does_not_answer_is_made_anew(docker: Docker, archive: Pa
     assert docker.count("kind", "delete", "cluster") == 1
 
 
+def test_a_silence_that_ends_costs_no_cluster(docker: Docker, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = kind.Kind()
+    provider.up([archive])
+    docker.api_answers = False
+
+    def sleep(_seconds: float) -> None:
+        docker.api_answers = True
+
+    monkeypatch.setattr(kind, "_ANSWER_SECONDS", 60)
+    monkeypatch.setattr("time.sleep", sleep)
+    provider.up([archive])
+    assert docker.count("kind", "delete", "cluster") == 0
+    assert docker.count("kind", "create", "cluster") == 1
+
+
+def test_a_cluster_that_is_not_ours_is_left_alone(
+    docker: Docker, archive: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker.make()
+    with pytest.raises(ProviderError, match=r"left alone.*delete cluster --name=sophia.*CLUSTER_ALLOW=kind-sophia"):
+        kind.Kind().up([archive])
+    assert not kind.Kind().down()
+    assert "left alone" in capsys.readouterr().err
+    assert docker.count("kind", "delete") == 0
+
+
+def test_a_cluster_made_by_somebody_else_after_ours_went_is_left_alone(docker: Docker, archive: Path) -> None:
+    provider = kind.Kind()
+    provider.up([archive])
+    docker.make()
+    docker.api_answers = False
+    with pytest.raises(ProviderError, match="left alone"):
+        provider.up([archive])
+    assert not provider.down()
+    assert docker.clusters == {"sophia"}
+
+
+def test_a_creation_that_failed_claims_no_later_cluster(docker: Docker, archive: Path) -> None:
+    docker.fail_creation = True
+    with pytest.raises(shell.CommandError):
+        kind.Kind().up([archive])
+    docker.make()
+    with pytest.raises(ProviderError, match="left alone"):
+        kind.Kind().up([archive])
+    assert docker.count("kind", "delete") == 0
+
+
+def test_down_after_an_interrupted_creation_deletes_what_there_is(docker: Docker, archive: Path) -> None:
+    docker.interrupt_creation = True
+    with pytest.raises(KeyboardInterrupt):
+        kind.Kind().up([archive])
+    assert kind.Kind().down()
+    assert docker.clusters == set()
+
+
+@pytest.mark.parametrize(("system", "user"), [("Darwin", 0), ("Darwin", 501), ("Linux", 0), ("Linux", 1000)])
+def test_without_the_program_ip_up_and_down_work(
+    docker: Docker, archive: Path, monkeypatch: pytest.MonkeyPatch, system: str, user: int
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    docker.missing = "ip"
+    provider = kind.Kind()
+    provider.up([archive])
+    assert not provider.platform().host_reaches_services
+    assert provider.down()
+    assert docker.clusters == set()
+    assert docker.count("ip") == (3 if (system, user) == ("Linux", 0) else 0)
+
+
+def test_who_may_not_remove_routes_is_told_that_they_stay(
+    docker: Docker, archive: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    kind.Kind().up([archive])
+    assert kind.Kind().down()
+    assert "sudo ip route delete 10.77.128.0/20 via 172.18.0.2" in capsys.readouterr().err
+
+
 def test_down_deletes_cluster_and_routes_and_can_be_repeated(docker: Docker, archive: Path) -> None:
     provider = kind.Kind()
     provider.up([archive])
@@ -159,6 +202,7 @@ def test_load_without_a_cluster_says_what_to_do(docker: Docker, archive: Path) -
 def test_the_host_gets_routes_where_it_can_have_them(
     docker: Docker, monkeypatch: pytest.MonkeyPatch, system: str, user: int, reaches: bool
 ) -> None:
+    docker.make()
     monkeypatch.setattr("platform.system", lambda: system)
     monkeypatch.setattr("os.geteuid", lambda: user)
     settings = kind.Kind().platform()

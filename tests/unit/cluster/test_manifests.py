@@ -26,7 +26,9 @@ DEPLOYMENTS = [
 
 
 def test_there_are_templates() -> None:
-    assert {"coredns.yaml", "contour.yaml", "envoy.yaml", "gateway.yaml", "prometheus.yaml"} == set(TEMPLATES)
+    assert set(TEMPLATES) == {
+        *("contour.yaml", "coredns.yaml", "envoy.yaml", "envoy-nodeport.yaml", "gateway.yaml", "prometheus.yaml")
+    }
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
@@ -45,6 +47,20 @@ def test_addresses_come_from_the_settings() -> None:
     assert envoy["Service"]["spec"]["clusterIP"] == "10.96.7.7"
     assert "10.96.7.7" in manifests.render("contour.yaml", values)
     assert "10.96.0.10" in manifests.render("coredns.yaml", values)
+
+
+def test_envoy_gets_a_port_of_the_node_only_where_it_is_asked_for() -> None:
+    assert "envoy-nodeport.yaml" not in platform._templates(platform.NODE)
+    settings = platform.Settings(gateway_node_port=30080)
+    names = platform._templates(settings)
+    # The fixed address is taken before the other Service gets one.
+    assert names.index("envoy.yaml") < names.index("envoy-nodeport.yaml")
+    rendered = manifests.render("envoy-nodeport.yaml", platform._values(settings))
+    service = yaml.safe_load(rendered)["spec"]
+    (envoy,) = [item["spec"] for item in objects("envoy.yaml") if item["kind"] == "Service"]
+    assert service["type"] == "NodePort"
+    assert service["selector"] == envoy["selector"]
+    assert service["ports"] == [{**envoy["ports"][0], "nodePort": 30080}]
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)

@@ -45,7 +45,8 @@ def test_programs_of_one_build_have_keys_of_their_own() -> None:
 
 
 def test_every_program_that_anything_asks_for_has_a_recipe() -> None:
-    assert set(binaries.ALL) | {"kind"} == set(recipes.all_recipes())
+    for_linux = {recipes.in_image(name) for name in recipes.IN_IMAGES}
+    assert {*binaries.ALL, *binaries.TESTS, "kind", *for_linux} == set(recipes.all_recipes())
     for recipe in recipes.all_recipes().values():
         assert recipe.name in recipe.build.outputs
         assert set(recipe.build.outputs) <= set(recipes.all_recipes())
@@ -64,6 +65,11 @@ def test_the_multicall_module_builds_the_pinned_versions() -> None:
     replaced = re.findall(r"k8s\.io/\S+ => k8s\.io/\S+ v0\.(\S+)", module)
     assert replaced
     assert set(replaced) == {minor_and_patch}
+
+
+def test_the_makefile_installs_the_pinned_uv() -> None:
+    makefile = (paths.REPOSITORY / "Makefile").read_text()
+    assert re.findall(r"^UV_VERSION\s*:=\s*(\S+)$", makefile, re.MULTILINE) == [versions.of("uv")]
 
 
 def test_the_kind_node_image_is_pinned_by_digest_and_of_our_minor_version() -> None:
