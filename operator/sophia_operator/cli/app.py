@@ -20,7 +20,8 @@ from sophia_operator.core.situation import Situation, situate
 
 _EPILOG: Final = (
     "Exit codes: 0 all is well; 1 the answer is bad (users not served, something waits for a person, lint found "
-    "mistakes) or there was nothing to do; 2 wrong usage, not found, or the API server refused or did not answer."
+    "mistakes) or there was nothing to do; 2 wrong usage, not found, --timeout ran out, or the API server refused or "
+    "did not answer."
 )
 
 app = typer.Typer(
@@ -86,15 +87,23 @@ def status(
     session: Session,
     name: Name,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it, until Ctrl-C.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow it, until no rollout is under way.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it, until it is over or waits for a person.")] = False,
+    timeout: Annotated[
+        int | None,
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=1, help="With --wait: give up after so long.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Show a rollout: stages, weights, gates with their numbers, time left.
 
     Exit code 1 when users are not served, or something waits for a person.
     """
+    if timeout is not None and not wait:
+        raise typer.BadParameter("it goes with --wait", param_hint="--timeout")
     api = session.api()
     if watch or wait:
-        raise typer.Exit(live.follow(session, api, name, until_over=wait))
+        raise typer.Exit(live.follow(session, api, live.Following(name, watch, wait, timeout)))
     situation = _look(session, api, name)
     if session.as_json:
         session.print_json(

@@ -1,4 +1,4 @@
-"""The one module of the command line that knows the Kubernetes client."""
+"""The API server, as commands need it, by the Kubernetes client. Nobody but this and `kubeconfig` knows that client."""
 
 from __future__ import annotations
 
@@ -10,44 +10,39 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import urllib3
-from kubernetes import client, config, watch
-from kubernetes.config import ConfigException
+from kubernetes import client, watch
 
 from sophia_operator.api.common import GROUP, VERSION
-from sophia_operator.cli.session import CliError, News, Object, Seen, Trouble
+from sophia_operator.cli.kubeconfig import access
+from sophia_operator.cli.session import CliError, Current, News, Object, Seen, Trouble
 from sophia_operator.core.names import LABEL_SERVICE
 
 SERVICES: Final = "managedservices"
 RELEASES: Final = "releases"
 #: Seconds to connect, and to wait for an answer.
-_TIMEOUT: Final = (5, 30)
+_TIMEOUT: Final = (5, 10)
+#: The same for lists that may be long.
+_LIST_TIMEOUT: Final = (5, 30)
 #: Seconds after which the server ends a watch, and after which a silent one is given up. It is opened again at once.
 _WATCH_SECONDS: Final = 60
 _WATCH_TIMEOUT: Final = (5, _WATCH_SECONDS + 10)
 _RETRY_SECONDS: Final = (1, 2, 5, 10)
 _GONE: Final = 410
+_NOT_FOUND: Final = 404
 
 
 class KubeApi:
     """The API server that the kubeconfig names."""
 
     def __init__(self, *, kubeconfig: str | None, context: str | None, namespace: str | None) -> None:
-        try:
-            contexts, active = config.list_kube_config_contexts(config_file=kubeconfig)
-            chosen = next((c for c in contexts if c["name"] == context), None) if context else active
-            if chosen is None:
-                raise CliError(f"the kubeconfig has no context {context!r}")
-            # Refreshed tokens stay in memory: the file is the user's.
-            self._client = config.new_client_from_config(
-                config_file=kubeconfig, context=chosen["name"], persist_config=False
-            )
-        except (ConfigException, OSError) as error:
-            raise CliError(f"no usable kubeconfig: {error}") from error
-        self.namespace: str = namespace or chosen["context"].get("namespace") or "default"
+        way = access(kubeconfig=kubeconfig, context=context)
+        self._client = way.client
+        self._context = way.context
+        self.namespace: str = namespace or way.namespace
         self._objects = client.CustomObjectsApi(self._client)
 
     def service(self, name: str) -> Object:
-        with _words(f"ManagedService {self.namespace}/{name}"):
+        with self._words("ManagedService", name):
             return self._dict(
                 self._objects.get_namespaced_custom_object(
                     GROUP, VERSION, self.namespace, SERVICES, name, _request_timeout=_TIMEOUT
@@ -55,17 +50,19 @@ class KubeApi:
             )
 
     def services(self, *, everywhere: bool) -> Sequence[Object]:
-        with _words("ManagedServices"):
+        with self._words("ManagedServices"):
             if everywhere:
-                found = self._objects.list_cluster_custom_object(GROUP, VERSION, SERVICES, _request_timeout=_TIMEOUT)
+                found = self._objects.list_cluster_custom_object(
+                    GROUP, VERSION, SERVICES, _request_timeout=_LIST_TIMEOUT
+                )
             else:
                 found = self._objects.list_namespaced_custom_object(
-                    GROUP, VERSION, self.namespace, SERVICES, _request_timeout=_TIMEOUT
+                    GROUP, VERSION, self.namespace, SERVICES, _request_timeout=_LIST_TIMEOUT
                 )
-            return list(self._dict(found)["items"])
+            return self._items(found)
 
     def releases(self, service: str) -> Sequence[Object]:
-        with _words(f"Releases of {self.namespace}/{service}"):
+        with self._words("Releases of", service):
             found = self._objects.list_namespaced_custom_object(
                 GROUP,
                 VERSION,
@@ -74,17 +71,16 @@ class KubeApi:
                 label_selector=f"{LABEL_SERVICE}={service}",
                 _request_timeout=_TIMEOUT,
             )
-            return list(self._dict(found)["items"])
+            return self._items(found)
 
     def patch_release(self, name: str, patch: Object) -> None:
-        self._patch(RELEASES, name, dict(patch), "application/merge-patch+json", f"Release {self.namespace}/{name}")
+        self._patch(RELEASES, name, dict(patch), "application/merge-patch+json", "Release")
 
     def patch_service(self, name: str, operations: Sequence[Object]) -> None:
-        what = f"ManagedService {self.namespace}/{name}"
-        self._patch(SERVICES, name, [dict(o) for o in operations], "application/json-patch+json", what)
+        self._patch(SERVICES, name, [dict(o) for o in operations], "application/json-patch+json", "ManagedService")
 
-    def _patch(self, plural: str, name: str, body: Any, content_type: str, what: str) -> None:
-        with _words(what):
+    def _patch(self, plural: str, name: str, body: Any, content_type: str, kind: str) -> None:
+        with self._words(kind, name):
             self._objects.patch_namespaced_custom_object(
                 GROUP,
                 VERSION,
@@ -125,9 +121,11 @@ class KubeApi:
             except client.ApiException as error:
                 if error.status == _GONE:
                     continue
-                yield Trouble(_refusal(error))
+                yield Trouble(_refusal(error), plural)
             except (urllib3.exceptions.HTTPError, ValueError) as error:
-                yield Trouble(_outage(error))
+                yield Trouble(_outage(error), plural)
+            except CliError as error:
+                yield Trouble(error.message, plural)
             time.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
             failures += 1
 
@@ -135,13 +133,14 @@ class KubeApi:
         call: Callable[..., Any] = self._objects.list_namespaced_custom_object
         where = (GROUP, VERSION, self.namespace, plural)
         listed = self._dict(call(*where, **selector, _request_timeout=_TIMEOUT))
-        present = {obj["metadata"]["name"]: obj for obj in listed["items"]}
+        present = {obj["metadata"]["name"]: obj for obj in self._items(listed)}
         for name in known - set(present):
             yield Seen(plural, name, None)
         for name, obj in present.items():
             yield Seen(plural, name, obj)
         known.clear()
         known.update(present)
+        yield Current(plural)
         version = listed["metadata"]["resourceVersion"]
         while True:
             stream = watch.Watch().stream(
@@ -166,31 +165,61 @@ class KubeApi:
                     known.add(name)
                     yield Seen(plural, name, obj)
 
+    @contextmanager
+    def _words(self, kind: str, name: str | None = None) -> Iterator[None]:
+        """Errors of the client as words for people."""
+        what = kind if name is None else f"{kind} {self.namespace}/{name}"
+        try:
+            yield
+        except client.ApiException as error:
+            raise CliError(self._absence(error, kind) or f"{what}: {_refusal(error)}") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise CliError(f"{what}: {_outage(error)}") from error
+
+    def _absence(self, error: client.ApiException, kind: str) -> str | None:
+        """Which of two things is not there, the object or its kind; None when it is another error."""
+        if error.status != _NOT_FOUND:
+            return None
+        status = _status_of(error)
+        if status is None:
+            # A server that knows the kind names the object that is missing; without the CRDs the very path is.
+            return (
+                f"the cluster of context {self._context} has no {GROUP}/{VERSION}: "
+                "install the CRDs (docs/how-to/install.md)"
+            )
+        name = (status.get("details") or {}).get("name")
+        if not name:
+            return None
+        return (
+            f"{kind} {name} not found in namespace {self.namespace} (context {self._context}); "
+            "`kubectl sophia get -A` lists all services"
+        )
+
     @staticmethod
     def _dict(answer: object) -> dict[str, Any]:
         if not isinstance(answer, dict):
             raise CliError("the API server answered with something that is no object")
         return answer
 
+    @classmethod
+    def _items(cls, answer: object) -> list[dict[str, Any]]:
+        items = cls._dict(answer).get("items")
+        if not isinstance(items, list):
+            raise CliError("the API server answered with something that is no list")
+        return items
 
-@contextmanager
-def _words(what: str) -> Iterator[None]:
-    """Errors of the client as words for people."""
+
+def _status_of(error: client.ApiException) -> dict[str, Any] | None:
+    """The Status object with which an API server refuses; None when the answer has none."""
     try:
-        yield
-    except client.ApiException as error:
-        if error.status == 404:
-            raise CliError(f"{what}: not found (or the CRDs of sophia-operator are not installed)") from error
-        raise CliError(f"{what}: {_refusal(error)}") from error
-    except urllib3.exceptions.HTTPError as error:
-        raise CliError(f"{what}: {_outage(error)}") from error
+        status = json.loads(error.body or "")
+    except ValueError:
+        return None
+    return status if isinstance(status, dict) else None
 
 
 def _refusal(error: client.ApiException) -> str:
-    try:
-        message = json.loads(error.body or "")["message"]
-    except (ValueError, KeyError, TypeError):
-        message = error.reason or "no reason given"
+    message = (_status_of(error) or {}).get("message") or error.reason or "no reason given"
     return f"the API server refused ({error.status}): {message}"
 
 

@@ -1,78 +1,118 @@
-"""`status --watch`: follows a rollout by watches; between news, only the clock moves."""
+"""`status --watch` and `--wait`: follow a rollout by watches, and know when to stop."""
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from rich.live import Live
-from rich.text import Text
-
-from sophia_operator.api.conditions import ConditionType, find
-from sophia_operator.api.release import Release
-from sophia_operator.cli.objects import parse_release, parse_service
-from sophia_operator.cli.picture import draw
-from sophia_operator.cli.session import Api, CliError, Exit, News, Object, Session, Trouble
-from sophia_operator.core.situation import Situation, name_of, situate
-from sophia_operator.core.words import clock
+from sophia_operator.cli.board import Board
+from sophia_operator.cli.ending import Ending, ending_of
+from sophia_operator.cli.screens import Screen, line_of, screen_for
+from sophia_operator.cli.session import Api, CliError, Exit, News, Session
+from sophia_operator.core.situation import Situation
 
 _TICK_SECONDS: Final = 1.0
-_SERVICES: Final = "managedservices"
+#: For how long `--wait` bears an API server that does not answer, or refuses.
+_OUTAGE_SECONDS: Final = 120.0
+#: For how long it gives what is stalled the chance to go on: a Gateway or a ConfigMap may come a moment later.
+_STALL_SECONDS: Final = 30.0
 
 
-@dataclass
-class _Board:
-    """What was last heard."""
+@dataclass(frozen=True, slots=True)
+class Following:
+    """What was asked for."""
 
-    service: Object | None = None
-    #: The first list of services came in.
-    heard: bool = False
-    releases: dict[str, Release] = field(default_factory=dict)
-    trouble: str | None = None
-
-    def take(self, news: News, name: str) -> None:
-        """Note one news. CliError when the service is gone."""
-        if isinstance(news, Trouble):
-            self.trouble = news.message
-            return
-        self.trouble = None
-        if news.kind == _SERVICES:
-            if news.obj is None:
-                raise CliError(f"{name} was deleted", Exit.BAD)
-            self.service = news.obj
-        elif news.obj is None:
-            self.releases.pop(news.name, None)
-        else:
-            self.releases[news.name] = parse_release(news.obj)
+    name: str
+    watch: bool
+    #: Stop when no rollout is under way.
+    wait: bool
+    #: Give up waiting after so many seconds; None: never.
+    timeout: float | None = None
 
 
-def follow(session: Session, api: Api, name: str, *, until_over: bool) -> int:
-    """Draw until the service is deleted, a person presses Ctrl-C, or (`until_over`) no rollout is under way."""
-    board = _Board(service=api.service(name))
-    board.releases = {name_of(r): r for r in map(parse_release, api.releases(name))}
+def follow(session: Session, api: Api, asked: Following) -> int:
+    """Show it until the service is deleted, a person presses Ctrl-C, or (`wait`) nothing goes on any more."""
+    board = Board(api.service(asked.name), api.releases(asked.name))
     news: queue.SimpleQueue[News] = queue.SimpleQueue()
-    for stream in api.watch(name):
+    for stream in api.watch(asked.name):
         threading.Thread(target=_pump, args=(stream, news), daemon=True).start()
-    last = _look(session, board)
+    screen = screen_for(session, watch=asked.watch)
     try:
-        if session.console.is_terminal:
-            last = _draw_on(session, board, news, name, until_over=until_over)
-        else:
-            last = _print_on(session, board, news, name, until_over=until_over)
+        with screen:
+            ending = _until_the_end(session, screen, board, news, asked)
     except KeyboardInterrupt:
-        last = _look(session, board)
-    return Exit.OK if last.is_healthy else Exit.BAD
+        if asked.wait:
+            # What stands behind `--wait &&` must not begin.
+            raise CliError(f"interrupted before {asked.name} was seen to end") from None
+        return _code(board.look(session.now()))
+    last = board.look(session.now())
+    screen.close(board, last)
+    if ending.waits_for is not None:
+        raise CliError(_plea(asked.name, api.namespace, ending.waits_for), Exit.BAD)
+    return _code(last)
 
 
-def is_over(s: Situation) -> bool:
-    """Whether nothing goes on any more: the spec serves, or a release failed and is latched."""
-    conditions = s.service.status.conditions
-    if not s.is_seen or not conditions or find(conditions, ConditionType.RECONCILING) is not None:
-        return False
-    return s.rollout is None or s.rollout.status.state.is_latched
+def _until_the_end(
+    session: Session, screen: Screen, board: Board, news: queue.SimpleQueue[News], asked: Following
+) -> Ending:
+    """Show and listen; without `wait`, for ever."""
+    patience = _Patience(asked)
+    while True:
+        situation = board.look(session.now())
+        screen.show(board, situation)
+        if asked.wait:
+            ending = ending_of(situation)
+            if ending is not None and patience.is_enough(ending):
+                return ending
+            if ending is None:
+                patience.begin_again()
+            patience.check(board, situation)
+        _listen(news, board)
+
+
+class _Patience:
+    """For how long `--wait` waits for what."""
+
+    def __init__(self, asked: Following) -> None:
+        self._asked = asked
+        self._started = time.monotonic()
+        self._doubtful_since: float | None = None
+
+    def is_enough(self, ending: Ending) -> bool:
+        """Whether it is the end: certain, or unchanged for long enough."""
+        if ending.is_certain:
+            return True
+        if self._doubtful_since is None:
+            self._doubtful_since = time.monotonic()
+        return time.monotonic() - self._doubtful_since >= _STALL_SECONDS
+
+    def begin_again(self) -> None:
+        """It goes on."""
+        self._doubtful_since = None
+
+    def check(self, board: Board, situation: Situation) -> None:
+        """CliError when the time is up."""
+        name, limit = self._asked.name, self._asked.timeout
+        if limit is not None and time.monotonic() - self._started >= limit:
+            raise CliError(
+                f"{name} did not come to an end within {limit:g} s (--timeout), and goes on: "
+                f"{board.trouble or line_of(situation)}"
+            )
+        if board.trouble is not None and board.silent_seconds >= _OUTAGE_SECONDS:
+            raise CliError(f"no news of {name} for {_OUTAGE_SECONDS:g} s, how it goes on is not known: {board.trouble}")
+
+
+def _plea(name: str, namespace: str, waits_for: str) -> str:
+    told = " ".join(waits_for.split()).rstrip(".")
+    return f"{name} waits for a person: {told}. `kubectl sophia explain {name} -n {namespace}` says what can be done"
+
+
+def _code(situation: Situation) -> int:
+    return Exit.OK if situation.is_healthy else Exit.BAD
 
 
 def _pump(stream: Iterator[News], into: queue.SimpleQueue[News]) -> None:
@@ -80,64 +120,11 @@ def _pump(stream: Iterator[News], into: queue.SimpleQueue[News]) -> None:
         into.put(item)
 
 
-def _look(session: Session, board: _Board) -> Situation:
-    assert board.service is not None
-    return situate(parse_service(board.service), list(board.releases.values()), session.now())
-
-
-def _wait(news: queue.SimpleQueue[News], board: _Board, name: str) -> bool:
-    """Wait for one tick at most; take all there is. False when nothing came."""
+def _listen(news: queue.SimpleQueue[News], board: Board) -> None:
+    """Wait for one tick at most; take all there is."""
     try:
-        board.take(news.get(timeout=_TICK_SECONDS), name)
+        board.take(news.get(timeout=_TICK_SECONDS))
     except queue.Empty:
-        return False
+        return
     while not news.empty():
-        board.take(news.get(), name)
-    return True
-
-
-def _draw_on(
-    session: Session, board: _Board, news: queue.SimpleQueue[News], name: str, *, until_over: bool
-) -> Situation:
-    now, situation = session.now(), _look(session, board)
-    with Live(
-        draw(situation, now, width=session.console.width), console=session.console, auto_refresh=False, screen=False
-    ) as live:
-        while not (until_over and is_over(situation)):
-            _wait(news, board, name)
-            now, situation = session.now(), _look(session, board)
-            footer = f"{clock(now, now)}; Ctrl-C ends"
-            if board.trouble is not None:
-                footer = f"{footer}; NOT CURRENT: {board.trouble}"
-            live.update(draw(situation, now, width=session.console.width, footer=footer), refresh=True)
-    return situation
-
-
-def _print_on(
-    session: Session, board: _Board, news: queue.SimpleQueue[News], name: str, *, until_over: bool
-) -> Situation:
-    """Into a file or a pipe: one line a change."""
-    before = ""
-    while True:
-        now, situation = session.now(), _look(session, board)
-        line = board.trouble or _line(situation)
-        if line != before:
-            session.console.print(Text(f"{clock(now, now)}  {line}"), soft_wrap=True)
-            before = line
-        if until_over and is_over(situation):
-            return situation
-        while not _wait(news, board, name):
-            pass
-
-
-def _line(s: Situation) -> str:
-    ready = find(s.service.status.conditions, ConditionType.READY)
-    if not s.is_seen or ready is None:
-        return "the operator has not looked at the newest spec yet"
-    told = f"{ready.reason}: {ready.message}"
-    if s.rollout is None:
-        return told
-    weights = s.rollout.status.weights
-    observed = "-" if weights.observed_percent is None else f"{weights.observed_percent} %"
-    state = s.rollout.status.phase or s.rollout.status.state.value
-    return f"{name_of(s.rollout)} {state}, {observed} observed; {told}"
+        board.take(news.get())

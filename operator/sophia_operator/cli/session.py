@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -54,9 +55,18 @@ class Trouble:
     """A watch broke off; it is tried again."""
 
     message: str
+    #: What was watched.
+    kind: str = ""
 
 
-News = Seen | Trouble
+@dataclass(frozen=True, slots=True)
+class Current:
+    """All that there is of a kind was told: from here on, the watch tells what changes."""
+
+    kind: str
+
+
+News = Seen | Current | Trouble
 
 
 class Api(Protocol):
@@ -110,6 +120,15 @@ class Session:
     def print_json(self, value: Any) -> None:
         """Print JSON, as it is: never wrapped or coloured."""
         self.console.file.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+    def print_json_line(self, value: Any) -> None:
+        """Print JSON in one line, at once: somebody reads along."""
+        self.console.file.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        self.console.file.flush()
+
+    def warn(self, text: str) -> None:
+        """Say something that is no part of the answer."""
+        print(text, file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
         """Print a sentence or two; folded for a terminal, in one line for a file or a pipe."""

@@ -1,25 +1,18 @@
-"""The frame of the command line: options, output forms, exit codes, following."""
+"""The frame of the command line: options, output forms, exit codes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sophia_operator.cli.live import is_over
-from sophia_operator.cli.objects import parse_release, parse_service
-from sophia_operator.cli.session import News, Seen, Trouble
-from sophia_operator.core.situation import situate
-from tests.support.objects import LATCHED, NOW, ROLLING, SETTLED, release, rolled_back, service, shifting, stable
+from tests.support.objects import LATCHED, ROLLING, SETTLED, release, rolled_back, service, shifting, stable
 from tests.unit.cli.conftest import Run
 
 ROLLING_NOW: list[dict[str, Any]] = [service(status=ROLLING), stable(), shifting()]
 LATCHED_NOW: list[dict[str, Any]] = [service(status=LATCHED), stable(), rolled_back()]
-
-Hanging = Callable[[Sequence[News]], Iterator[News]]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +47,8 @@ def test_the_help_names_the_exit_codes(run: Run) -> None:
         ["nonsense"],
         ["get", "-o", "yaml"],
         ["rollback", "hello", "--to", "x"],
+        ["status", "hello", "--timeout", "5"],
+        ["status", "hello", "--wait", "--timeout", "0"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(run: Run, arguments: list[str]) -> None:
@@ -124,65 +119,3 @@ def test_explanations_are_folded_for_people_only(run: Run) -> None:
     assert max(len(line) for line in piped) > 80
     folded = run("explain", "hello", objects=LATCHED_NOW, width=40, terminal=True).out.splitlines()
     assert max(len(line.rstrip()) for line in folded) <= 40
-
-
-def settled_after() -> list[News]:
-    return [
-        Seen("releases", "hello-3", {**stable(3, promoted=1, color="green")}),
-        Seen("managedservices", "hello", service(status={**SETTLED, "lastRevision": 3})),
-    ]
-
-
-def test_waiting_ends_when_the_rollout_is_over(run: Run, hanging: Hanging) -> None:
-    ran = run("status", "hello", "--wait", objects=ROLLING_NOW, news=[hanging(settled_after())])
-    assert ran.code == 0
-    first, last = ran.out.splitlines()[0], ran.out.splitlines()[-1]
-    assert first.startswith("03:14:00 UTC  hello-3 Shifting 25%, 24 % observed; Shifting: release hello-3")
-    assert "Settled: release hello-2 is what the spec asks for" in last
-
-
-def test_waiting_for_a_rollout_that_fails_is_exit_code_1(run: Run, hanging: Hanging) -> None:
-    news = [Seen("releases", "hello-3", rolled_back()), Seen("managedservices", "hello", service(status=LATCHED))]
-    ran = run("status", "hello", "--wait", objects=ROLLING_NOW, news=[hanging(news)])
-    assert ran.code == 1
-    assert "hello-3 RolledBack" in ran.out
-
-
-def test_waiting_does_not_take_an_unseen_change_for_the_end(run: Run, hanging: Hanging) -> None:
-    unseen = service(status=SETTLED, metadata={"generation": 2})
-    news: list[News] = [Trouble("the API server cannot be reached: refused"), *settled_after()]
-    ran = run("status", "hello", "--wait", objects=[unseen, stable()], news=[hanging(news)])
-    assert ran.code == 0
-    assert "has not looked at the newest spec yet" in ran.out.splitlines()[0]
-    assert "Settled" in ran.out.splitlines()[-1]
-
-
-def test_a_watch_shows_the_picture_and_its_news(run: Run, hanging: Hanging) -> None:
-    ran = run("status", "hello", "--wait", objects=ROLLING_NOW, news=[hanging(settled_after())], terminal=True)
-    assert ran.code == 0
-    assert "3 min 12 s of 5 min left" in ran.out
-    assert "Ctrl-C ends" in ran.out
-
-
-def test_a_deleted_service_ends_the_watch(run: Run, hanging: Hanging) -> None:
-    news: list[News] = [Seen("releases", "hello-3", None), Seen("managedservices", "hello", None)]
-    ran = run("status", "hello", "--watch", objects=ROLLING_NOW, news=[hanging(news)])
-    assert ran.code == 1
-    assert "hello was deleted" in ran.err
-
-
-@pytest.mark.parametrize(
-    ("objects", "over"),
-    [
-        ([service(status=SETTLED), stable()], True),
-        ([service(status=LATCHED), stable(), rolled_back()], True),
-        # The Release's status is written first, the service's after it: until then it is not over.
-        ([service(status=ROLLING), stable(), rolled_back()], False),
-        ([service(status=ROLLING), stable(), stable(3, promoted=1, color="green")], False),
-        ([service(status=SETTLED, metadata={"generation": 2}), stable()], False),
-        ([service()], False),
-    ],
-)
-def test_what_counts_as_over(objects: list[dict[str, Any]], over: bool) -> None:
-    first, *rest = objects
-    assert is_over(situate(parse_service(first), [parse_release(r) for r in rest], NOW)) is over

@@ -13,10 +13,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from sophia_operator.cli import kube
 from sophia_operator.cli.app import app
 from sophia_operator.cli.kube import KubeApi
 from sophia_operator.cli.live import _pump
-from sophia_operator.cli.session import CliError, News, Seen, Trouble
+from sophia_operator.cli.session import CliError, Current, News, Seen, Trouble
 from tests.support.helm import ROOT
 from tests.support.helm import run as run_program
 from tests.support.objects import LATCHED, ROLLING, rolled_back, service, shifting, stable
@@ -132,7 +133,9 @@ def test_a_watch_tells_what_is_there_and_then_what_changes(cluster: Cluster) -> 
         threading.Thread(target=_pump, args=(stream, heard), daemon=True).start()
 
     def hear() -> tuple[str, str, Any]:
-        news = heard.get(timeout=_PATIENCE_SECONDS)
+        news: News = Current("")
+        while isinstance(news, Current):
+            news = heard.get(timeout=_PATIENCE_SECONDS)
         assert isinstance(news, Seen), news
         return news.kind, news.name, news.obj
 
@@ -179,8 +182,11 @@ def test_failures_are_one_line_and_exit_code_2(cluster: Cluster, tmp_path: Path)
         (line,) = result.stderr.splitlines()
         return line
 
-    assert "not found" in fails(cluster.kubeconfig, "status", "nobody")
+    assert "nobody not found in namespace default" in fails(cluster.kubeconfig, "status", "nobody")
     assert "no usable kubeconfig" in fails(tmp_path / "absent", "get")
+    for content in ("users: [", "just some words", "- a\n- b\n"):
+        (tmp_path / "broken").write_text(content)
+        assert f"no usable kubeconfig {tmp_path}/broken: " in fails(tmp_path / "broken", "get")
     assert "no context 'moon'" in fails(cluster.kubeconfig, "get", "--context", "moon")
     closed = write_kubeconfig(tmp_path / "closed", cluster.kubeconfig, server="https://127.0.0.1:1")
     assert "cannot be reached" in fails(closed, "get")
@@ -190,6 +196,23 @@ def test_failures_are_one_line_and_exit_code_2(cluster: Cluster, tmp_path: Path)
     stranger = tmp_path / "stranger"
     stranger.write_text(yaml.safe_dump(config))
     assert "refused (401)" in fails(stranger, "get")
+
+
+def test_a_wrong_name_and_missing_crds_are_told_apart(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = yaml.safe_load(cluster.kubeconfig.read_text())["current-context"]
+    code, said = cluster.sophia("status", "nobody")
+    assert code == 2
+    assert said.startswith(f"error: ManagedService nobody not found in namespace {NAMESPACE} (context {context});")
+    with pytest.raises(CliError, match=f"Release nobody-1 not found in namespace {NAMESPACE}"):
+        KubeApi(kubeconfig=str(cluster.kubeconfig), context=None, namespace=NAMESPACE).patch_release("nobody-1", {})
+    # A version that nobody installed stands for CRDs that nobody installed: other tests need those that are there.
+    monkeypatch.setattr(kube, "VERSION", "v9")
+    for words in (["status", "nobody"], ["get"], ["get", "-A"]):
+        code, said = cluster.sophia(*words)
+        assert (code, said.strip()) == (
+            2,
+            f"error: the cluster of context {context} has no sophia.ai/v9: install the CRDs (docs/how-to/install.md)",
+        )
 
 
 def test_the_namespace_is_the_contexts_own(cluster: Cluster, tmp_path: Path) -> None:
