@@ -30,13 +30,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Add the books of all tests up."""
-    sums = {"sent": 0, "lost": 0, "lost_by_crash": 0, "app_errors": 0}
+    sums = {"sent": 0, "lost": 0, "repeated": 0, "lost_by_crash": 0, "app_errors": 0}
     found = [r for reports in terminalreporter.stats.values() for r in reports if getattr(r, "when", "") == "teardown"]
     for key, value in (pair for report in found for pair in report.user_properties):
         if key in sums:
             sums[key] += int(value)
     if sums["sent"]:
         terminalreporter.write_line(
-            f"load: {sums['sent']} requests sent, {sums['lost']} lost; made on purpose: {sums['app_errors']} errors, "
+            f"load: {sums['sent']} requests sent, {sums['lost']} lost, {sums['repeated']} sent twice, as their kept "
+            f"connection had closed; made on purpose: {sums['app_errors']} errors, "
             f"{sums['lost_by_crash']} lost by a release that crashed under traffic"
         )

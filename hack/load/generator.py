@@ -192,12 +192,14 @@ class Load:
         answer: Answer | None = None
         error: str | None = None
         repeated = False
+
+        def repeating() -> None:
+            nonlocal repeated
+            repeated = True
+
         try:
             async with asyncio.timeout(self._timeout):
-                if fresh:
-                    answer = await self._fresh()
-                else:
-                    answer, repeated = await self._kept()
+                answer = await (self._fresh() if fresh else self._kept(repeating))
         except TimeoutError:
             error = f"no answer within {self._timeout:g} s"
         except ConnectionRefusedError:
@@ -225,17 +227,18 @@ class Load:
         finally:
             connection.close()
 
-    async def _kept(self) -> tuple[Answer, bool]:
+    async def _kept(self, repeating: Callable[[], None]) -> Answer:
         connection = self._take_idle()
         if connection is not None:
             try:
-                return await self._exchange(connection), False
+                return await self._exchange(connection)
             except ConnectionLostError as error:
                 # A server may close a kept connection while a request is on its way to it. Nothing was answered and
                 # GET is idempotent, so it is sent again, once, as RFC 9112 (9.3.1) allows.
                 if error.answered:
                     raise
-        return await self._exchange(await connect(*self._address)), connection is not None
+                repeating()
+        return await self._exchange(await connect(*self._address))
 
     async def _exchange(self, connection: Connection) -> Answer:
         answer = await connection.exchange(self._requests[False])

@@ -26,8 +26,8 @@ class Record:
     """One request. Times are seconds since the epoch; ``scheduled`` is when it should have been sent.
 
     ``status`` is 0 and ``error`` says why when there was no answer. ``release`` is None when the answer had no such
-    header. ``fresh`` tells whether it had a connection of its own, ``repeated`` whether it was answered the second
-    time, because a kept connection turned out to be closed before it answered anything.
+    header. ``fresh`` tells whether it had a connection of its own, ``repeated`` whether it was sent a second time,
+    because a kept connection turned out to be closed before it answered anything; the outcome is that of the second.
     """
 
     scheduled: float

@@ -14,7 +14,9 @@ from hack.load.records import Outcome, Record
 class Report:
     """The sum of some records.
 
-    ``releases`` counts answers by the release that gave them, ``shares`` is the same as fractions of 1,
+    ``repeated`` counts requests that were sent twice, since a kept connection broke before it answered: nobody lost
+    them, but where connections break without need, it shows here. ``releases`` counts answers by the release that gave
+    them, ``shares`` is the same as fractions of 1,
     ``app_errors_by_release`` and ``faults`` break the app's own errors down, ``lost_reasons`` the lost requests.
     Latencies are in milliseconds from the scheduled time; ``late_ms`` is the 99th percentile of how late requests
     were sent: if it is large, the generator (not the service) was short of CPU. None where there is nothing to measure.

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import socket
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -142,52 +139,6 @@ async def test_a_connection_that_ends_in_mid_answer_is_a_lost_request() -> None:
     assert not any(record.repeated for record in load.records)
 
 
-async def test_a_kept_connection_that_was_closed_is_tried_again_once_and_said_so() -> None:
-    """The server answers the first request of each connection and drops it at the second, unread."""
-    connections = 0
-
-    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Sophia-Release: web-1\r\n\r\n")
-        await writer.drain()
-        await reader.read(1)
-        writer.transport.abort()
-
-    server = await asyncio.start_server(handler, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        load = Load(url, rate=100, max_requests=10, fresh_share=0, connections=1)
-        await finished(load)
-    report = load.report()
-    assert (report.ok, report.lost) == (10, 0)
-    assert report.repeated > 0
-    # One for each repetition and the first; while the one kept connection is busy, the generator opens more.
-    assert connections > report.repeated
-
-
-async def test_a_request_that_was_answered_in_part_is_not_sent_again() -> None:
-    """On a kept connection too: the server may have acted on it."""
-    requests = 0
-
-    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal requests
-        for length in (0, 100):  # the first answer is whole, the second is cut
-            await reader.readuntil(b"\r\n\r\n")
-            requests += 1
-            writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode())
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(handler, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        load = Load(url, rate=100, max_requests=10, fresh_share=0, connections=1, max_in_flight=1)
-        await finished(load)
-    assert (load.report().ok, load.report().lost, requests) == (5, 5, 10)
-
-
 async def test_kept_connections_are_reused() -> None:
     peers: set[object] = set()
 
@@ -293,50 +244,6 @@ async def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 def test_bad_arguments_are_refused(url: str, options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"must|want|line break"):
         Load(url, **options)  # type: ignore[arg-type]
-
-
-async def command_line(*arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "hack.load", "--json", *arguments, stdout=PIPE, stderr=PIPE
-    )
-
-
-@pytest.mark.parametrize(("status", "code"), [(200, 0), (502, 1)])
-async def test_the_command_line(status: int, code: int) -> None:
-    async def handler(request: web.Request) -> web.Response:
-        return web.Response(status=status)
-
-    async with serving(handler) as url:
-        process = await command_line("--url", url, "--rate", "200", "--max-requests", "20")
-        out, _ = await process.communicate()
-    report = json.loads(out)
-    assert process.returncode == code
-    assert report["sent"] == 20
-    assert report["lost"] == (20 if code else 0)
-
-
-async def test_an_interrupt_ends_the_command_with_its_report(tmp_path: Path) -> None:
-    answered = asyncio.Event()
-    log = tmp_path / "requests.jsonl"
-
-    async def handler(request: web.Request) -> web.Response:
-        answered.set()
-        return await good(request)
-
-    async with serving(handler) as url:
-        process = await command_line("--url", url, "--rate", "100", "--duration", "600", "--log", str(log))
-        await answered.wait()
-        process.send_signal(signal.SIGINT)
-        out, _ = await process.communicate()
-    assert process.returncode == 0
-    assert json.loads(out)["sent"] == len(log.read_text().splitlines())
-
-
-async def test_the_command_line_refuses_bad_arguments() -> None:
-    process = await command_line("--url", "https://127.0.0.1/")
-    _, err = await process.communicate()
-    assert process.returncode == 2
-    assert b"want a http:// URL" in err
 
 
 def test_outcomes_have_the_names_that_the_log_uses() -> None:
