@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from hack.cluster import bringup, paths
-from hack.demo.__main__ import gateway_address
 from hack.load import Load
 from hack.rig.api import Api
+from hack.rig.gateway import gateway_address, wait_reachable
 from hack.rig.services import Service
 
 #: Use the cluster that is up as it is, with the operator that runs there.
@@ -49,9 +49,7 @@ def service_under_load(
         service.apply(env=env, plan=plan)
         service.wait_settled(1, seconds=120)
         url = f"http://{gateway_address(api)}/"
-        with Load(url, service.host, rate=5, max_requests=500) as probe:
-            # The listener learns of a new host a moment after the route says so.
-            api.until("the first answers", lambda: probe.report().ok > 3, seconds=30)
+        wait_reachable(url, service.host)
         log.parent.mkdir(parents=True, exist_ok=True)
         load = stack.enter_context(Load(url, service.host, rate=rate, log=log))
         yield Site(api, watching, service, load)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import ssl
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import httpx
 import yaml
 
+from hack.rig.access import KubeconfigError, access_of
+from hack.rig.waiting import T, until
+
 Json = dict[str, Any]
-T = TypeVar("T")
 
 _GROUPS: Final[dict[str, str]] = {
     "Namespace": "api/v1",
@@ -49,11 +48,13 @@ class ApiError(Exception):
 
 
 class Api:
-    """Talks to the cluster of a kubeconfig with client certificates, as a cluster's administrator."""
+    """Talks to the cluster of a kubeconfig as its user, who should be an administrator. Raises KubeconfigError."""
 
     def __init__(self, kubeconfig: Path, *, timeout_seconds: float = 30.0) -> None:
-        server, tls = access(kubeconfig)
-        self._client = httpx.Client(base_url=server, verify=tls, timeout=timeout_seconds, trust_env=False)
+        access = access_of(kubeconfig)
+        self._client = httpx.Client(
+            base_url=access.server, verify=access.tls, auth=access.sign, timeout=timeout_seconds, trust_env=False
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -142,14 +143,7 @@ class Api:
 
     def until(self, what: str, look: Callable[[], T | None], *, seconds: float, every: float = 0.25) -> T:
         """Look until there is an answer that is not None or False. Raises TimeoutError, which names it."""
-        end = time.monotonic() + seconds
-        while True:
-            found = look()
-            if found is not None and found is not False:
-                return found
-            if time.monotonic() > end:
-                raise TimeoutError(f"waited {seconds:.0f} s for {what}")
-            time.sleep(every)
+        return until(what, look, seconds=seconds, every=every)
 
 
 def path_of(kind: str, namespace: str | None, name: str = "") -> str:
@@ -165,20 +159,8 @@ def is_ready(pod: Mapping[str, Any]) -> bool:
 
 
 def access(kubeconfig: Path) -> tuple[str, ssl.SSLContext]:
-    """URL of the API server that the current context of a kubeconfig names, and the way to speak to it."""
-    config = yaml.safe_load(kubeconfig.read_text())
-    context = next(c["context"] for c in config["contexts"] if c["name"] == config["current-context"])
-    cluster = next(c["cluster"] for c in config["clusters"] if c["name"] == context["cluster"])
-    user = next(u["user"] for u in config["users"] if u["name"] == context["user"])
-    return cluster["server"], _tls(cluster, user)
-
-
-def _tls(cluster: Mapping[str, str], user: Mapping[str, str]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    # load_cert_chain reads files only.
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as pair:
-        pair.write(base64.b64decode(user["client-certificate-data"]).decode())
-        pair.write(base64.b64decode(user["client-key-data"]).decode())
-        pair.flush()
-        context.load_cert_chain(pair.name)
-    return context
+    """URL of the API server, and the way to speak to it for who knows client certificates only."""
+    found = access_of(kubeconfig)
+    if not found.certified:
+        raise KubeconfigError("The current context uses a token, and this needs a client certificate.")
+    return found.server, found.tls
