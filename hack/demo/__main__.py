@@ -1,132 +1,112 @@
 """`python -m hack.demo`: everything up, a good change promoted, a bad one rolled back, nothing lost; then all away.
 
-Exit codes: 0 when all of that was so; 1 when not; 130 when interrupted. Figures go to `out/demo.json`.
+Exit codes: 0 when all of that was so; 1 when not; 2 for wrong usage; 130 when interrupted. Figures go to
+`out/demo.json`. A cluster that was up before stays up; the demo's namespace goes in any case.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import signal
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
-from types import FrameType
-from typing import Final
+from collections.abc import Callable, Sequence
 
+import httpx
 from rich.console import Console
 
-from hack.cluster import bringup, paths
-from hack.demo import figures, show
-from hack.load import Load
-from hack.rig.api import Api
-from hack.rig.services import Service, hostname
-from sophia_operator.api.release import ReleaseState
-from sophia_operator.core.situation import Situation
+from hack.cluster import console as stderr
+from hack.cluster import debian, gobuild, shell
+from hack.cluster.daemons import DaemonError
+from hack.cluster.node.lifecycle import NodeError
+from hack.cluster.node.machine import UnsuitableError
+from hack.cluster.providers.base import ProviderError
+from hack.demo import result
+from hack.demo.interrupts import Interrupts
+from hack.demo.lasting import lasting_output
+from hack.demo.play import play
+from hack.demo.venue import NAMESPACE, Venue
+from hack.rig.access import KubeconfigError
+from hack.rig.api import ApiError
+from hack.rig.gateway import gateway_address
+from sophia_operator.cli.session import CliError
 
-NAMESPACE: Final = "sophia-demo"
-NAME: Final = "shop"
-OUT: Final = Path("out/demo.json")
-GATEWAY_SECONDS: Final = 30.0
+__all__ = ["gateway_address", "main"]
+
+EXIT_GOOD = 0
+EXIT_BAD = 1
+EXIT_INTERRUPTED = 130
+_EXPECTED = (
+    ApiError,
+    CliError,
+    DaemonError,
+    KubeconfigError,
+    NodeError,
+    OSError,  # TimeoutError is one
+    ProviderError,
+    UnsuitableError,
+    ValueError,
+    debian.PackagesMissingError,
+    gobuild.GoMissingError,
+    httpx.HTTPError,
+    shell.CommandError,
+    subprocess.SubprocessError,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m hack.demo", description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="leave the cluster up at the end")
-    parser.add_argument("--rate", type=float, default=100.0, help="requests per second (default: 100)")
-    options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
-    console = Console()
-    started = time.monotonic()
-    try:
-        bringup.up()
-        with Api(paths.kubeconfig()) as api:
-            good = _run(console, api, options.rate)
-    except KeyboardInterrupt:
-        console.print("Interrupted; cleaning up.")
-        good = None
-    finally:
-        # A second Ctrl-C must not leave half a cluster behind.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if not options.keep:
-            bringup.down()
+    """Run the demo and return its exit code. Expected errors become a message without a traceback."""
+    options = _parser().parse_args(arguments)
+    with lasting_output(result.OUT.with_name("demo-rest.log")):
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    console, started = Console(), time.monotonic()
+    result.forget()
+    venue = Venue(console, keep=options.keep, down=options.down)
+    with Interrupts() as interrupts:
+        try:
+            code = _attempt(lambda: play(console, venue.open(), NAMESPACE, options.rate), interrupts)
+        finally:
+            cleaned = _attempt(venue.close, interrupts)
     console.print(f"The demo took {time.monotonic() - started:.0f} s.")
-    if good is None:
-        return 130
-    console.print("[green]All as it should be.[/]" if good else "[bold red]Not as it should be: see above.[/]")
-    return 0 if good else 1
+    code = code or cleaned
+    if code != EXIT_INTERRUPTED:
+        good = code == EXIT_GOOD
+        console.print("[green]All as it should be.[/]" if good else "[bold red]Not as it should be: see above.[/]")
+    return code
 
 
-def _run(console: Console, api: Api, rate: float) -> bool:
-    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    service = Service(api, NAME, NAMESPACE)
-    console.rule("A service behind the gateway")
-    service.apply(env={"DEMO_VERSION": "1"})
-    service.wait_settled(1)
-    address = gateway_address(api)
-    with Load(f"http://{address}/", hostname(NAME, NAMESPACE), rate=rate, log=_log()) as load:
-        api.until("the first answers", lambda: load.report().ok > rate, seconds=GATEWAY_SECONDS)
-        console.rule("A good change: 10, 25, 50, 100 percent")
-        service.apply(env={"DEMO_VERSION": "2"})
-        show.watch(console, service, load, lambda s: _ended(s, 2), seconds=240)
-        console.rule("A bad change: its users would see errors")
-        service.apply(env={"DEMO_VERSION": "3", "DEMO_ERROR_PERCENT": "30", "DEMO_FAULT_AFTER_SECONDS": "3"})
-        show.watch(console, service, load, lambda s: _ended(s, 3), seconds=240)
-        time.sleep(2)  # the load goes on for a moment, to see that nothing more comes of the bad release
-    return _tell(console, service, load)
+def _attempt(work: Callable[[], bool | None], interrupts: Interrupts) -> int:
+    """Do the work, let nothing be interrupted after it, and return the exit code for it. It is bad if it says False."""
+    try:
+        try:
+            return EXIT_BAD if work() is False else EXIT_GOOD
+        finally:
+            interrupts.hold()
+    except KeyboardInterrupt:
+        stderr.say("Interrupted; cleaning up.")
+        return EXIT_INTERRUPTED
+    except _EXPECTED as error:
+        stderr.say(f"error: {error}")
+        return EXIT_BAD
 
 
-def gateway_address(api: Api) -> str:
-    """Address of the gateway, as its status tells."""
-
-    def look() -> str | None:
-        gateway = api.get("Gateway", "projectcontour", "sophia")
-        addresses = ((gateway or {}).get("status") or {}).get("addresses") or []
-        return str(addresses[0]["value"]) if addresses else None
-
-    return api.until("the gateway's address", look, seconds=GATEWAY_SECONDS)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m hack.demo", description=__doc__)
+    fate = parser.add_mutually_exclusive_group()
+    fate.add_argument("--keep", action="store_true", help="leave the cluster up at the end")
+    fate.add_argument("--down", action="store_true", help="take the cluster away also when it was up before")
+    parser.add_argument("--rate", type=_rate, default=100.0, help="requests per second (default: 100)")
+    return parser
 
 
-def _ended(situation: Situation, revision: int) -> bool:
-    release = next((r for r in situation.releases if r.spec.revision == revision), None)
-    return release is not None and (release.status.state is ReleaseState.PROMOTED or release.status.state.is_latched)
-
-
-def _tell(console: Console, service: Service, load: Load) -> bool:
-    good, bad = service.release(2), service.release(3)
-    assert good is not None
-    assert bad is not None
-    report = load.report()
-    stages = [*figures.stage_figures(good, load.records), *figures.stage_figures(bad, load.records)]
-    fault_seconds = figures.fault_to_all_stable_seconds(bad["metadata"]["name"], load.records)
-    console.print(show.table(report, stages, fault_seconds))
-    outcome = bad["status"].get("outcome", {})
-    console.print(f"Why {bad['metadata']['name']} went back: {outcome.get('reason')}: {outcome.get('message')}")
-    promoted = good["status"]["state"] == "Promoted"
-    rolled_back = bad["status"]["state"] == "RolledBack"
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    result = {
-        "sent": report.sent,
-        "lost": report.lost,
-        "promoted": promoted,
-        "rolledBack": rolled_back,
-        "faultToAllStableSeconds": None if fault_seconds is None else round(fault_seconds, 2),
-        "errorsOnPurpose": report.app_errors,
-        "stages": [s.to_json() for s in stages],
-    }
-    OUT.write_text(json.dumps(result, indent=2) + "\n")
-    return promoted and rolled_back and report.lost == 0
-
-
-def _log() -> Path:
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    return OUT.with_name("demo-requests.jsonl")
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"want a number above 0, not {text}")
+    return rate
 
 
 if __name__ == "__main__":

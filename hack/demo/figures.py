@@ -36,7 +36,7 @@ def seconds_of(timestamp: str) -> float:
 
 def stage_spans(release: Mapping[str, Any]) -> list[tuple[int, float, float]]:
     """(weight in percent, from, until) in epoch seconds for each weight that was observed in the traffic."""
-    transitions = release["status"].get("transitions", [])
+    transitions = (release.get("status") or {}).get("transitions", [])
     spans: list[tuple[int, float, float]] = []
     for at, transition in enumerate(transitions):
         if transition["reason"] == "WeightObserved":

@@ -56,7 +56,9 @@ def _say(console: Console, situation: Situation, before: str) -> str:
 def _books(report: Report) -> Text:
     lost = ("0 lost", "green") if report.lost == 0 else (f"{report.lost} lost", "bold red")
     return Text.assemble(
-        f"  load: {report.sent} requests sent, ", lost, f", {report.app_errors} errors of the app's own"
+        f"  load: {report.sent} requests sent, ",
+        lost,
+        f", {report.repeated} sent twice, {report.app_errors} errors of the app's own",
     )
 
 
@@ -65,6 +67,7 @@ def table(report: Report, stages: list[StageFigures], fault_seconds: float | Non
     out = Table(title="What the load saw", title_justify="left", show_header=False)
     out.add_row("requests sent", str(report.sent))
     out.add_row("requests lost", str(report.lost))
+    out.add_row("requests sent twice, as their kept connection had closed", str(report.repeated))
     out.add_row("errors that the bad release made on purpose", str(report.app_errors))
     for name, count in report.releases.items():
         out.add_row(f"answered by {name}", f"{count} ({report.shares[name]:.1%})")
