@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import signal
@@ -35,15 +36,23 @@ def program(name: str) -> Path:
         return Path(found)
     unpacked = paths.cache() / "debian" / "prometheus"
     binary = unpacked / "usr" / "bin" / name
-    if not binary.exists():
-        unpacked.mkdir(parents=True, exist_ok=True)
-        download = ["apt-get", "download", "prometheus"]
-        if subprocess.run(download, cwd=unpacked, check=False, timeout=300).returncode != 0:
-            subprocess.run(["apt-get", "update"], check=True, timeout=300)
-            subprocess.run(download, cwd=unpacked, check=True, timeout=300)
-        package = next(unpacked.glob("prometheus_*.deb"))
-        subprocess.run(["dpkg", "-x", str(package), str(unpacked)], check=True, timeout=60)
+    unpacked.mkdir(parents=True, exist_ok=True)
+    with (unpacked / ".lock").open("w") as lock:
+        # Tests run in several processes: none must start a program that another one is still writing.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not binary.exists():
+            _unpack(unpacked)
     return binary
+
+
+def _unpack(folder: Path) -> None:
+    """Download Debian's package into the folder and unpack it there."""
+    download = ["apt-get", "download", "prometheus"]
+    if subprocess.run(download, cwd=folder, check=False, timeout=300).returncode != 0:
+        subprocess.run(["apt-get", "update"], check=True, timeout=300)
+        subprocess.run(download, cwd=folder, check=True, timeout=300)
+    package = next(folder.glob("prometheus_*.deb"))
+    subprocess.run(["dpkg", "-x", str(package), str(folder)], check=True, timeout=60)
 
 
 def backfill(folder: Path, counters: Sequence[Counter]) -> None:
