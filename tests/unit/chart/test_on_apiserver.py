@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.helm import CHART, NAMESPACE, pick, render, run
+from tests.support.helm import CHART, NAMESPACE, ROOT, pick, render, run
 from tests.unit.chart.test_values import ALL_ON
 
 pytestmark = pytest.mark.apiserver
@@ -121,29 +122,60 @@ def may(kubectl: Kubectl, verb: str, resource: str, namespace: str) -> bool:
     return bool(json.loads(kubectl("create", "-o", "json", "-f-", objects=[review]))["status"]["allowed"])
 
 
+def documented_upgrade() -> list[str]:
+    """The flags of the `helm upgrade` that users are told to run."""
+    page = (ROOT / "docs/how-to/install.md").read_text()
+    (flags,) = re.findall(
+        r"^    helm upgrade sophia-operator charts/sophia-operator -n sophia-system (.+)$", page, re.M
+    )
+    return str(flags).split()
+
+
+def make_newer(chart: Path) -> None:
+    """Turn the chart into a later version, which has a new short name in a CRD and a new value that is used."""
+    crd = chart / "files/crds/releases.sophia.ai.yaml"
+    crd.write_text(crd.read_text().replace("    - rel\n", "    - rel\n    - rls\n"))
+    values = chart / "values.yaml"
+    values.write_text(values.read_text() + "novelty:\n  deep:\n    word: as-the-new-chart-has-it\n")
+    schema = chart / "values.schema.json"
+    known = json.loads(schema.read_text())
+    known["properties"]["novelty"] = {"type": "object"}
+    schema.write_text(json.dumps(known))
+    labels = chart / "templates/_helpers.tpl"
+    line = "app.kubernetes.io/part-of:"
+    assert line in labels.read_text()
+    labels.write_text(labels.read_text().replace(line, "novelty: {{ .Values.novelty.deep.word }}\n" + line, 1))
+
+
 def test_helm_installs_upgrades_and_leaves_the_crds(apiserver: Path, tmp_path: Path) -> None:
     kubectl = Kubectl(apiserver)
     crds = ["managedservices.sophia.ai", "releases.sophia.ai"]
     kubectl("delete", "crd", *crds, "--ignore-not-found", "--timeout=30s")
-    shutil.copytree(CHART, tmp_path / "chart")
+    chart = str(shutil.copytree(CHART, tmp_path / "chart"))
     place = [f"--kubeconfig={apiserver}", "--namespace=chart-helm"]
 
     def helm(*arguments: str) -> None:
         done = run("helm", *arguments, *place)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    helm("install", "trial", str(tmp_path / "chart"), "--create-namespace")
+    url = "http://prometheus.monitoring.svc:9090"
+    helm("install", "trial", chart, "--create-namespace", "--set", f"prometheus.url={url}")
     kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", *crds)
 
-    # A newer chart brings a newer CRD: this is what Helm's own crds/ folder would not do.
-    file = tmp_path / "chart/files/crds/releases.sophia.ai.yaml"
-    file.write_text(file.read_text().replace("    - rel\n", "    - rel\n    - rls\n"))
-    helm("upgrade", "trial", str(tmp_path / "chart"))
+    make_newer(tmp_path / "chart")
+    refused = run("helm", "upgrade", "trial", chart, "--reuse-values", *place)
+    assert "nil pointer" in refused.stderr, "without the new chart's defaults there would be nothing to warn of"
+    helm("upgrade", "trial", chart, *documented_upgrade())
+    # The newer CRD came along: this is what Helm's own crds/ folder would not do.
     assert "rls" in kubectl("get", "crd", "releases.sophia.ai", "-o", "jsonpath={.spec.names.shortNames}")
+    (deployment,) = json.loads(kubectl("get", "deployments", "-n", "chart-helm", "-o", "json"))["items"]
+    assert deployment["metadata"]["labels"]["novelty"] == "as-the-new-chart-has-it"
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert f"--prometheus-url={url}" in container["args"], "what the user had set is still set"
 
     helm("uninstall", "trial")
     assert kubectl("get", "deployments", "-n", "chart-helm", "-o", "name") == ""
     assert len(kubectl("get", "crd", *crds, "-o", "name").splitlines()) == 2
-    helm("install", "trial", str(tmp_path / "chart"))
+    helm("install", "trial", chart)
     helm("uninstall", "trial")
     kubectl("delete", "crd", *crds, "--timeout=30s")
