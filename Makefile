@@ -33,6 +33,7 @@ generate: setup ## Write everything that is generated: CRDs, manifests, referenc
 verify: setup ## Fail when something generated is out of date
 	$(UV) lock --check --quiet
 	$(RUN) python -m hack.generate --check
+	$(RUN) python -m hack.generate.manifests --check
 
 .PHONY: lint
 lint: setup ## Check style, import contracts and file sizes

@@ -43,6 +43,19 @@ def test_a_stale_base_is_noticed() -> None:
     assert "-  verbs: [get, list, watch]" in manifests.drift(manifests.outputs(rendered))
 
 
+def recipe(target: str) -> list[str]:
+    """The Python commands that make runs for a target."""
+    text = (ROOT / "Makefile").read_text()
+    (body,) = re.findall(rf"^{target}:.*\n((?:\t.*\n)+)", text, re.MULTILINE)
+    return re.findall(r"^\t\$\(RUN\) (python .+)$", body, re.MULTILINE)
+
+
+def test_make_verify_checks_all_that_make_generate_writes() -> None:
+    written = recipe("generate")
+    assert len(written) == 2
+    assert recipe("verify") == [f"{command} --check" for command in written]
+
+
 def test_the_namespace_comes_first() -> None:
     assert FILES[0].name == "00-namespace.yaml"
     (namespace,) = objects(FILES[0])
