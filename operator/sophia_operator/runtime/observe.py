@@ -130,6 +130,7 @@ def observe(store: ObjectStore, service: ServiceView, known_blockers: Iterable[B
         config=config,
     )
     _find_obstacles(store, service, blockers, depends)
+    _find_credentials(store, service, blockers, depends)
     service = _feasible(store, service, blockers)
     route, url = _route(store, service, colors, depends)
     seen = replace(observed, route=route, gateway_url=url, blockers=tuple(blockers))
@@ -207,6 +208,20 @@ def _find_obstacles(
     ours = live_route(store, service)
     blockers += observe_route.gateway_blockers(traffic, namespace, _gateways(store, service, traffic, depends))
     blockers += observe_route.hostname_blockers(traffic, namespace, service.name, ours, others.values())
+
+
+def _find_credentials(
+    store: ObjectStore, service: ServiceView, blockers: list[Blocker], depends: set[Dependency]
+) -> None:
+    """Without what opens Prometheus no rollout could get evidence, so none is started."""
+    access = service.spec.rollout.metrics.prometheus
+    if access is None or access.secret_name is None:
+        return
+    namespace, name = service.namespace, access.secret_name
+    depends.add(("Secret", namespace, name))
+    if store.config_hash("Secret", namespace, name) is None:
+        words = f"Secret {namespace}/{name}, named in spec.rollout.metrics.prometheus, is missing: create it"
+        blockers.append(Blocker(Reason.CONFIG_NOT_FOUND, words))
 
 
 def _feasible(store: ObjectStore, service: ServiceView, blockers: Iterable[Blocker]) -> ServiceView:
