@@ -66,6 +66,8 @@ class ServiceLoop:
         self._writing_passes = 0
         #: Whether a rollout was under way at the last look.
         self._rolling = False
+        #: Whether telemetry was told of the rollout that was found at the start.
+        self._told = False
         #: How long this pass waited for its turns.
         self._waited_seconds = 0.0
 
@@ -183,10 +185,18 @@ class ServiceLoop:
         sight = observe.observe(self._world.store, service, blockers)
         self._world.wakeups.depend(self._key, sight.depends_on)
         self._rolling = any(r.status.state.is_active for r in sight.observed.releases)
+        self._tell_telemetry(sight.observed)
         if self._world.elsewhere is not None and sight.service is not service:
             await self._world.elsewhere.look(sight.service)
         refusal = await self._template.refusal(service, sight.observed, now)
         return sight.service, replace(sight.observed, template_refused=refusal)
+
+    def _tell_telemetry(self, observed: Observed) -> None:
+        """A rollout that stands still is not written, and would have no metrics after a restart."""
+        if not self._told:
+            for release in observed.releases:
+                self._world.telemetry.rollout_seen(*self._key, release.status)
+            self._told = True
 
     def _steered(self, service: ServiceView, observed: Observed) -> bool:
         """Whether somebody changed the spec of the service or of a Release since it was observed."""

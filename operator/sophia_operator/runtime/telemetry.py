@@ -108,12 +108,7 @@ class Telemetry:
     ) -> None:
         """A Release's status was written."""
         place = (namespace, service)
-        # Only of the release under way: those that ended keep the gates of their own time.
-        if after.state.is_active:
-            self._stage.labels(*place).set(after.stage.index + 1 if after.stage is not None else 0)
-            self._weight.labels(*place).set(after.weights.wanted_percent)
-            for gate in after.gates:
-                self._verdict.labels(*place, gate.name).set(_VERDICTS[gate.verdict])
+        self.rollout_seen(namespace, service, after)
         if after.state is before.state or after.state not in _ENDED:
             return
         outcome = after.state.value
@@ -125,6 +120,17 @@ class Telemetry:
             self._stage.labels(*place).set(0)
             self._weight.labels(*place).set(0)
             self._drop(self._verdict, place)
+
+    def rollout_seen(self, namespace: str, service: str, status: ReleaseStatus) -> None:
+        """A Release is as its status says, also when nobody has written it for long, as after a restart."""
+        # Only of the release under way: those that ended keep the gates of their own time.
+        if not status.state.is_active:
+            return
+        place = (namespace, service)
+        self._stage.labels(*place).set(status.stage.index + 1 if status.stage is not None else 0)
+        self._weight.labels(*place).set(status.weights.wanted_percent)
+        for gate in status.gates:
+            self._verdict.labels(*place, gate.name).set(_VERDICTS[gate.verdict])
 
     def forget(self, namespace: str, service: str) -> None:
         """The service is gone, and its series go with it."""

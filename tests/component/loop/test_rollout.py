@@ -6,6 +6,7 @@ import pytest
 
 from sophia_operator.api.release import Intent
 from sophia_operator.core.findings import MetricsOutage, Samples
+from sophia_operator.runtime.telemetry import Telemetry
 from tests.support.fake_cluster_controllers import Behaviour
 from tests.support.fake_cluster_harness import NAME, Harness, managed_service
 
@@ -104,3 +105,25 @@ async def test_without_a_gateway_the_plain_service_is_switched() -> None:
     await harness.run_until(lambda: harness.state("app-2") == "Promoted")
     await harness.run_until(harness.settled)
     assert harness.shares() == {"app-2": 100}
+
+
+async def test_a_rollout_that_stands_still_has_its_metrics_after_a_restart() -> None:
+    harness = await shifting_and_paused()
+    harness.telemetry = Telemetry(process=False)
+    harness.start()
+    await harness.run(5)
+    said = harness.telemetry.exposition().decode()
+    assert 'sophia_rollout_stage{namespace="shop",service="app"} 1.0' in said
+    assert 'sophia_rollout_weight_percent{namespace="shop",service="app"} 25.0' in said
+    assert "sophia_gate_verdict{" in said
+
+
+async def shifting_and_paused() -> Harness:
+    harness = Harness()
+    await harness.run_until(harness.settled)
+    harness.change()
+    await harness.run_until(lambda: harness.shares().get("app-2") == 25)
+    harness.intend("app-2", Intent.PAUSE)
+    await harness.run(60)
+    assert harness.state("app-2") == "Shifting"
+    return harness
