@@ -64,7 +64,7 @@ test-e2e: setup ## Only the end-to-end tests, on the real cluster (brought up if
 	$(RUN) pytest -m e2e $(BESIDE)
 
 .PHONY: demo
-demo: setup ## Bring up everything, promote a good change, roll back a bad one, under load; then clean up
+demo: setup ## Bring up everything, promote a good change, roll back a bad one, under load; then clean up what it brought up
 	$(RUN) python -m hack.demo
 
 .PHONY: cluster-up

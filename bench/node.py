@@ -13,7 +13,8 @@ from typing import Any, Final
 from hack.cluster import bringup, paths
 from hack.load import Load
 from hack.rig.api import Api
-from hack.rig.gateway import gateway_address, wait_reachable
+from hack.rig.gateway import wait_reachable
+from hack.rig.namespaces import clear_namespace
 from hack.rig.services import Service
 
 #: Use the cluster that is up as it is, with the operator that runs there.
@@ -41,25 +42,18 @@ def service_under_load(
     kubeconfig = paths.kubeconfig()
     with ExitStack() as stack:
         api, watching = stack.enter_context(Api(kubeconfig)), stack.enter_context(Api(kubeconfig, timeout_seconds=150))
-        api.until("the earlier namespace to go", lambda: _clear(api, namespace), seconds=90)
+        clear_namespace(api, namespace)
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
         stack.callback(api.delete, "Namespace", None, namespace)
         service = Service(api, "shop", namespace)
         service.apply(env=env, plan=plan)
         service.wait_settled(1, seconds=120)
-        url = f"http://{gateway_address(api)}/"
+        url = f"{bringup.gateway_url()}/"
         wait_reachable(url, service.host)
         log.parent.mkdir(parents=True, exist_ok=True)
         load = stack.enter_context(Load(url, service.host, rate=rate, log=log))
         yield Site(api, watching, service, load)
-
-
-def _clear(api: Api, namespace: str) -> bool:
-    found = api.get("Namespace", None, namespace)
-    if found is not None and not found["metadata"].get("deletionTimestamp"):
-        api.delete("Namespace", None, namespace)
-    return found is None
 
 
 def scrape_seconds(api: Api) -> float:
