@@ -16,7 +16,7 @@ from sophia_operator.api.schema.kinds import KINDS
 Object = dict[str, Any]
 
 TIMEOUT_SECONDS: Final = 30.0
-_PLURALS: Final = {kind.name: kind.plural for kind in KINDS}
+_PLURALS: Final = {kind.name: kind.plural for kind in KINDS} | {"HTTPRoute": "httproutes"}
 
 
 # What the server adds for whoever reads its list of causes; it is no cause itself.
@@ -58,6 +58,11 @@ class Api:
     def put(self, path: str, body: Object) -> Object:
         return self._send("PUT", path, body)
 
+    def apply(self, path: str, body: Object) -> Object:
+        """Server-side apply. Raises `RefusedError`."""
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        return self._send("PATCH", path, body, {"fieldManager": "schema-tests", "force": "true"}, headers)
+
     def table(self, collection: str) -> list[dict[str, Any]]:
         """The rows that `kubectl get -o wide` prints, each by column name."""
         table = self._send("GET", collection, headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"})
@@ -67,13 +72,7 @@ class Api:
     def apply_crd(self, crd: Object) -> Object:
         """Apply a CRD and return it once it is Established. Raises `RefusedError`, `TimeoutError`."""
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{crd['metadata']['name']}"
-        self._send(
-            "PATCH",
-            path,
-            crd,
-            params={"fieldManager": "schema-tests", "force": "true"},
-            headers={"Content-Type": "application/apply-patch+yaml"},
-        )
+        self.apply(path, crd)
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             found = self.get(path)

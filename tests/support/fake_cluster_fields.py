@@ -6,10 +6,12 @@ Lists that are not listed here are atomic: owned and replaced whole.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
+from sophia_operator.ports import ClusterError, Refusal
 from tests.support.fake_cluster_schema import schema
 
 Path = tuple[Any, ...]
@@ -58,8 +60,11 @@ def apply(
     """The object after a forced apply, and who owns what then.
 
     What the manager applied before and does not any more goes, unless another manager owns it too.
+    Raises ClusterError when two items of a list have the same keys: the API server cannot tell which one is meant.
     """
     kind = applied["kind"]
+    if twins := sorted(_twins(kind, (), applied)):
+        raise ClusterError(Refusal.INVALID, f"failed to create typed patch object: {'; '.join(twins)}")
     mine = fields(applied)
     before = managers.get(manager, frozenset())
     others = {name: owned for name, owned in managers.items() if name != manager}
@@ -140,6 +145,22 @@ def _leaves(kind: str, path: Path, value: Any) -> Iterator[Path]:
         return
     for item in value:
         yield from _leaves(kind, (*path, _item_key(item, keys)), item)
+
+
+def _twins(kind: str, path: Path, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _twins(kind, (*path, key), item)
+        return
+    keys = _list_keys(kind, _names(path)) if isinstance(value, list) else None
+    if keys is None:
+        return
+    names = [_item_key(item, keys) for item in value]
+    for name in {n for n in names if names.count(n) > 1}:
+        said = ",".join(f"{key}={json.dumps(given)}" for key, given in name)
+        yield f".{'.'.join(_names(path))}: duplicate entries for key [{said}]"
+    for name, item in zip(names, value, strict=True):
+        yield from _twins(kind, (*path, name), item)
 
 
 def _topmost(path: Path, kept: frozenset[Path]) -> Path:
