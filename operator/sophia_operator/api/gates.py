@@ -17,6 +17,7 @@ from sophia_operator.api.common import (
     decimal,
     rules,
 )
+from sophia_operator.api.queries import Query
 
 _PERCENTAGE = "minPercent must be between 0 and 100"
 
@@ -51,9 +52,10 @@ class LatencyGate(ApiModel):
 
     quantile: str = Field(
         "0.99",
-        pattern=r"^0\.[0-9]{1,6}$",
+        # The length bounds the digits: up to six of them.
+        pattern=r"^0\.0*[1-9][0-9]*$",
         max_length=8,
-        description="The quantile, between 0 and 1, as in `0.99`.",
+        description="The quantile, above 0 and below 1, as in `0.99`.",
     )
     max_ms: int | None = Field(None, ge=1, le=3_600_000, description="Largest value of the quantile, in milliseconds.")
 
@@ -75,9 +77,7 @@ class PromqlGate(ApiModel):
         )
     }
 
-    query: str = Field(
-        min_length=1,
-        max_length=8192,
+    query: Query = Field(
         description="The query; {{release}}, {{color}}, {{namespace}}, {{service}} and {{window}} are filled in.",
     )
     min: DecimalString | None = Field(None, description="Least value that passes.")

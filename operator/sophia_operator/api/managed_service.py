@@ -20,7 +20,7 @@ from sophia_operator.api.metrics import MetricsPreset
 from sophia_operator.api.release import Color
 from sophia_operator.api.rollout_plan import Percent, RolloutPlan
 from sophia_operator.api.smoke import SmokeVia
-from sophia_operator.api.traffic import PORTS_LIST, ServicePort, Traffic
+from sophia_operator.api.traffic import Ports, Traffic
 
 #: `<name>-green-check`, the longest child whose name is a DNS label of at most 63 characters, must fit.
 MAX_NAME_LENGTH: Final = 50
@@ -79,9 +79,7 @@ class ManagedServiceSpec(ApiModel):
         json_schema_extra=PRESERVE_UNKNOWN,
         description="Pod template, as in a Deployment. A change of it is a new release.",
     )
-    ports: list[ServicePort] = Field(
-        min_length=1, max_length=16, json_schema_extra=PORTS_LIST, description="Ports of the service."
-    )
+    ports: Ports = Field(description="Ports of the service.")
     traffic: Traffic = Field(description="How requests reach the service.")
     rollout: RolloutPlan = Field(default_factory=RolloutPlan, description="How changes are rolled out.")
     config: Config = Field(default_factory=Config, description="ConfigMaps and Secrets that move with the release.")

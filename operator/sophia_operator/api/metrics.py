@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from sophia_operator.api.common import ApiModel, ObjectName, rules
+from sophia_operator.api.queries import Query
 
 
 class MetricsPreset(StrEnum):
@@ -46,19 +47,10 @@ class CustomMetrics(ApiModel):
     """Queries of your own; each yields one number for one colour. The same placeholders as in
     promql gates."""
 
-    requests_query: str = Field(
-        min_length=1, max_length=8192, description="Requests of {{color}} in the last {{window}}."
-    )
-    errors_query: str | None = Field(
+    requests_query: Query = Field(description="Requests of {{color}} in the last {{window}}.")
+    errors_query: Query | None = Field(None, description="Failed requests of {{color}} in the last {{window}}.")
+    latency_buckets_query: Query | None = Field(
         None,
-        min_length=1,
-        max_length=8192,
-        description="Failed requests of {{color}} in the last {{window}}.",
-    )
-    latency_buckets_query: str | None = Field(
-        None,
-        min_length=1,
-        max_length=8192,
         description="Requests of {{color}} in the last {{window}} by histogram bucket `le`, in seconds.",
     )
 

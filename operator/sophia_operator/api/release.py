@@ -21,7 +21,7 @@ from sophia_operator.api.common import (
 )
 from sophia_operator.api.conditions import Condition
 from sophia_operator.api.rollout_plan import Percent, RolloutPlan
-from sophia_operator.api.traffic import PORTS_LIST, ServicePort
+from sophia_operator.api.traffic import Ports
 
 MAX_TRANSITIONS: Final = 40
 
@@ -70,9 +70,7 @@ class Snapshot(ApiModel):
     template: dict[str, Any] = Field(
         json_schema_extra=PRESERVE_UNKNOWN, description="Pod template, as in a Deployment."
     )
-    ports: list[ServicePort] = Field(
-        min_length=1, max_length=16, json_schema_extra=PORTS_LIST, description="Ports of the service."
-    )
+    ports: Ports = Field(description="Ports of the service.")
     config: list[ConfigVersion] = Field(
         default_factory=list,
         max_length=64,

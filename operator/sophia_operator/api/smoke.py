@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sophia_operator.api.common import ApiModel, DnsLabel, map_list
+from sophia_operator.api.common import ApiModel, DnsLabel, map_list, rules
 
 
 class HttpMethod(StrEnum):
@@ -30,7 +31,12 @@ class Header(ApiModel):
         max_length=256,
         description="Name of the header.",
     )
-    value: str = Field(max_length=4096, description="Value of the header.")
+    value: str = Field(
+        # What HTTP lets a client send: visible characters, with spaces and tabs between them.
+        pattern=r"^([!-~]([ \t!-~]*[!-~])?)?$",
+        max_length=4096,
+        description="Value of the header.",
+    )
 
 
 class JsonPathExpectation(ApiModel):
@@ -56,7 +62,10 @@ class Expectation(ApiModel):
     )
     json_path: JsonPathExpectation | None = Field(None, description="A value that the JSON body must hold.")
     max_latency_ms: int | None = Field(
-        None, ge=1, le=600_000, description="Longest time for the whole answer, in milliseconds."
+        None,
+        ge=1,
+        le=300_000,
+        description="Longest time for the whole answer, in milliseconds; within timeoutSeconds.",
     )
 
 
@@ -67,11 +76,30 @@ class SmokeVia(StrEnum):
     GATEWAY = "Gateway"
 
 
+_UNDECIDED = "expect.maxLatencyMs must be within timeoutSeconds: no slower answer is waited for"
+
+
 class SmokeTest(ApiModel):
     """One request that the new release must answer well before it gets any traffic."""
 
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": rules(
+            (
+                # A time limit that is out of its bounds has a message of its own.
+                "!has(self.expect) || !has(self.expect.maxLatencyMs) || self.timeoutSeconds < 1"
+                " || self.expect.maxLatencyMs <= self.timeoutSeconds * 1000",
+                _UNDECIDED,
+            )
+        )
+    }
+
     name: DnsLabel = Field(description="Name of the test, unique in its list.")
-    path: str = Field(pattern=r"^/", max_length=2048, description="Path and query of the request.")
+    path: str = Field(
+        # No space, no control character, and no fragment, which is never sent.
+        pattern=r"^/[^\x00-\x20\x7f#]*$",
+        max_length=2048,
+        description="Path and query of the request.",
+    )
     method: HttpMethod = Field(HttpMethod.GET, description="HTTP method of the request.")
     headers: list[Header] = Field(
         default_factory=list,
@@ -90,3 +118,10 @@ class SmokeTest(ApiModel):
     expect: Expectation = Field(default_factory=Expectation, description="What the answer must look like.")
     attempts: int = Field(3, ge=1, le=20, description="How often the test is tried before it counts as failed.")
     timeout_seconds: int = Field(5, ge=1, le=300, description="Time limit of one try, in seconds.")
+
+    @model_validator(mode="after")
+    def _latency_can_be_seen(self) -> Self:
+        longest = self.expect.max_latency_ms
+        if longest is not None and longest > self.timeout_seconds * 1000:
+            raise ValueError(_UNDECIDED)
+        return self

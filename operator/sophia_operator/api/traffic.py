@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from sophia_operator.api.common import (
     ATOMIC_LIST,
     DNS_LABEL_PATTERN,
     HOSTNAME_PATTERN,
     INT_OR_STRING,
-    PRESERVE_UNKNOWN,
+    QUALIFIED_NAME_PATTERN,
     SET_LIST,
     ApiModel,
     DnsLabel,
     ObjectName,
     map_list,
     rules,
+)
+from sophia_operator.api.route import AsWritten, RouteMatch, RouteTimeouts
+from sophia_operator.api.route_filters import (
+    FILTERS_RULE,
+    REPLACED_PREFIX,
+    RouteFilter,
+    check_replaced_prefix,
+    go_together,
 )
 
 #: Kubernetes' own rule for names of container ports, but for the letter they must have.
@@ -36,8 +44,37 @@ class ServicePort(ApiModel):
         description="Port of the pods, by number or by name; the same as `port` when absent.",
     )
     app_protocol: str | None = Field(
-        None, max_length=253, description="Application protocol, as in `kubernetes.io/h2c` or `http`."
+        None,
+        # Kubernetes' own rule for it: a name of up to 63 characters, which a domain may precede.
+        pattern=QUALIFIED_NAME_PATTERN,
+        max_length=253,
+        description="Application protocol, as in `kubernetes.io/h2c` or `http`.",
     )
+
+
+_SAME_NUMBER = "two ports must not have the same number"
+
+
+def _numbers_differ(ports: list[ServicePort]) -> list[ServicePort]:
+    if len({p.port for p in ports}) < len(ports):
+        raise ValueError(_SAME_NUMBER)
+    return ports
+
+
+#: A Service tells its ports apart by their names, and by number and protocol. All of ours are TCP.
+Ports = Annotated[
+    list[ServicePort],
+    Field(
+        min_length=1,
+        max_length=16,
+        json_schema_extra=map_list("name")
+        | rules(
+            # Ports of one name have a message of their own.
+            ("self.all(p, self.all(q, p.name == q.name || p.port != q.port))", _SAME_NUMBER)
+        ),
+    ),
+    AfterValidator(_numbers_differ),
+]
 
 
 class ParentRef(ApiModel):
@@ -48,33 +85,68 @@ class ParentRef(ApiModel):
     section_name: ObjectName | None = Field(None, description="Name of one listener of the Gateway.")
 
 
+_SAME_PARENT = "parentRefs to the same Gateway each need a sectionName, and all of these must differ"
+
+
 class RouteRule(ApiModel):
     """Requests that the service answers. The operator adds the backends and their weights."""
 
-    matches: list[Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE_UNKNOWN)]] = Field(
+    model_config = ApiModel.model_config | {
+        "json_schema_extra": rules(
+            (
+                "!has(self.filters) || !self.filters.exists(f,"
+                " (has(f.requestRedirect) && has(f.requestRedirect.path)"
+                " && has(f.requestRedirect.path.replacePrefixMatch))"
+                " || (has(f.urlRewrite) && has(f.urlRewrite.path) && has(f.urlRewrite.path.replacePrefixMatch)))"
+                " || !has(self.matches) || size(self.matches) == 0 || (size(self.matches) == 1"
+                " && (!has(self.matches[0].path) || !has(self.matches[0].path.type)"
+                " || self.matches[0].path.type == 'PathPrefix'))",
+                REPLACED_PREFIX,
+            )
+        )
+    }
+
+    matches: list[Annotated[dict[str, Any], AsWritten(RouteMatch)]] = Field(
         default_factory=list,
         max_length=8,
         json_schema_extra=ATOMIC_LIST,
         description="Matches as in an HTTPRoute rule of the Gateway API.",
     )
-    filters: list[Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE_UNKNOWN)]] = Field(
+    filters: Annotated[list[Annotated[dict[str, Any], AsWritten(RouteFilter)]], AfterValidator(go_together)] = Field(
         default_factory=list,
         max_length=8,
-        json_schema_extra=ATOMIC_LIST,
+        json_schema_extra=ATOMIC_LIST | FILTERS_RULE,
         description="Filters as in an HTTPRoute rule of the Gateway API.",
     )
-    timeouts: dict[str, Any] | None = Field(
+    timeouts: Annotated[dict[str, Any], AsWritten(RouteTimeouts)] | None = Field(
         None,
-        json_schema_extra=PRESERVE_UNKNOWN,
         description="Timeouts as in an HTTPRoute rule of the Gateway API.",
     )
+
+    @model_validator(mode="after")
+    def _replaced_prefix_is_matched(self) -> Self:
+        check_replaced_prefix(self.matches, self.filters)
+        return self
 
 
 class GatewayTraffic(ApiModel):
     """Traffic through a Gateway, by an HTTPRoute that the operator owns whole."""
 
     parent_refs: list[ParentRef] = Field(
-        min_length=1, max_length=8, json_schema_extra=ATOMIC_LIST, description="Gateways to attach to."
+        min_length=1,
+        max_length=8,
+        json_schema_extra=ATOMIC_LIST
+        | rules(
+            (
+                # As the Gateway API has it: the namespace of the route itself, written out, is another one.
+                "self.all(p, self.filter(q, q.name == p.name"
+                " && has(q.__namespace__) == has(p.__namespace__)"
+                " && (!has(p.__namespace__) || q.__namespace__ == p.__namespace__)"
+                " && (!has(q.sectionName) || !has(p.sectionName) || q.sectionName == p.sectionName)).size() == 1)",
+                _SAME_PARENT,
+            )
+        ),
+        description="Gateways to attach to.",
     )
     hostnames: list[Hostname] = Field(
         default_factory=list,
@@ -99,6 +171,16 @@ class GatewayTraffic(ApiModel):
         "when absent.",
     )
 
+    @field_validator("parent_refs")
+    @classmethod
+    def _parents_differ(cls, refs: list[ParentRef]) -> list[ParentRef]:
+        sections: dict[tuple[str, str | None], list[str | None]] = {}
+        for ref in refs:
+            sections.setdefault((ref.name, ref.namespace), []).append(ref.section_name)
+        if any(len(names) > 1 and (None in names or len({*names}) < len(names)) for names in sections.values()):
+            raise ValueError(_SAME_PARENT)
+        return refs
+
 
 class NoTraffic(ApiModel):
     """No Gateway: a plain Service whose selector is switched, so that traffic goes over at once."""
@@ -122,6 +204,3 @@ class Traffic(ApiModel):
         if (self.gateway is None) == (self.none is None):
             raise ValueError(_ONE_WAY)
         return self
-
-
-PORTS_LIST = map_list("name")
