@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sophia_operator.api.conditions import Reason
-from sophia_operator.api.traffic import GatewayTraffic, RouteRule
+from sophia_operator.api.traffic import GatewayTraffic
 from sophia_operator.core.names import PROBE_HEADER
 
 #: Blockers that are about the route: while there is one, the route that serves keeps its shape.
@@ -24,7 +24,7 @@ def traffic_of(route: Mapping[str, Any], wanted: GatewayTraffic) -> GatewayTraff
     """
     spec = route["spec"]
     rules = [
-        RouteRule(matches=user_matches(rule), filters=rule.get("filters") or [], timeouts=rule.get("timeouts"))
+        {"matches": user_matches(rule), "filters": rule.get("filters") or [], "timeouts": rule.get("timeouts")}
         for rule in spec.get("rules") or ()
         if not is_for_probes(rule)
     ]
@@ -33,7 +33,7 @@ def traffic_of(route: Mapping[str, Any], wanted: GatewayTraffic) -> GatewayTraff
             {
                 "parentRefs": spec.get("parentRefs") or [],
                 "hostnames": spec.get("hostnames") or [],
-                "rules": [r.to_dict() for r in rules],
+                "rules": rules,
                 "port": wanted.port,
                 "probeUrl": wanted.probe_url,
             }

@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from sophia_operator.api.queries import PLACEHOLDERS, Query
+from sophia_operator.api.release import Color
 from sophia_operator.core.evidence import placeholders
+from sophia_operator.core.evidence.subject import Subject
 
 _QUERY = TypeAdapter(Query)
 _PIECES = ["{", "}", " ", "\n", "release", "{{color}}", "{{ window }}", "colour", "{{name", "a"]
 
 
-def test_the_names_are_those_that_are_filled_in() -> None:
-    assert set(PLACEHOLDERS) == set(placeholders.NAMES)
+def test_every_name_is_filled_in() -> None:
+    who = Subject("shop", "chat", "chat-2", Color.GREEN, 80)
+    for name in PLACEHOLDERS:
+        assert "{" not in placeholders.fill(f"{{{{{name}}}}}", who, 60)
 
 
 @given(st.lists(st.sampled_from(_PIECES), min_size=1, max_size=12).map("".join))

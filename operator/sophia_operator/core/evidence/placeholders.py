@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from sophia_operator.api.queries import PLACEHOLDERS
 from sophia_operator.core.evidence.subject import Subject
-
-#: What can stand between double braces. PromQL itself has double braces only inside strings.
-NAMES: Final = ("release", "color", "namespace", "service", "window")
 
 _PLACEHOLDER: Final = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
@@ -21,7 +19,7 @@ class UnknownPlaceholder(QueryError):  # noqa: N818 - named for what is wrong
     """A query has a placeholder that nothing fills in."""
 
     def __init__(self, name: str) -> None:
-        known = ", ".join(f"{{{{{n}}}}}" for n in NAMES)
+        known = ", ".join(f"{{{{{n}}}}}" for n in PLACEHOLDERS)
         super().__init__(f"unknown placeholder {{{{{name}}}}}: a query can use {known}")
         self.name = name
 
@@ -30,7 +28,7 @@ def check(query: str) -> None:
     """Raise UnknownPlaceholder for the first placeholder that nothing fills in."""
     for match in _PLACEHOLDER.finditer(query):
         name = match.group(1).strip()
-        if name not in NAMES:
+        if name not in PLACEHOLDERS:
             raise UnknownPlaceholder(name)
 
 

@@ -89,9 +89,7 @@ def _marked_matches(rule: RouteRule, mark: str) -> list[dict[str, Any]]:
     marked: list[dict[str, Any]] = []
     for match in copy.deepcopy(rule.matches) or [{}]:
         headers = match.get("headers") or []
-        if not isinstance(headers, list) or len(headers) >= MAX_HEADERS:
-            continue
-        if any(str(h.get("name")).lower() == names.PROBE_HEADER for h in headers if isinstance(h, dict)):
+        if len(headers) >= MAX_HEADERS or any(h["name"].lower() == names.PROBE_HEADER for h in headers):
             continue
         marked.append(match | {"headers": [*headers, {"type": "Exact", "name": names.PROBE_HEADER, "value": mark}]})
     return marked
