@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from hack.rig.api import is_ready
 from hack.rig.services import latency_gate, rollout, smoke_test, stages, success_gate
+from tests.e2e import operators
 from tests.e2e.conftest import Loaded
+from tests.e2e.endings import goes_back
 
 Make = Callable[..., Loaded]
-
-
-def goes_back(world: Loaded, state: str = "RolledBack", **options: Any) -> dict[str, Any]:
-    """The second release goes back to the first, and the first serves everything."""
-    release = world.service.wait_state(2, state)
-    assert world.service.weights() == {"blue": 100, "green": 0}
-    # The service's own status is written after the release's.
-    stalled = world.service.api.until("Stalled", lambda: world.service.condition("Stalled"), seconds=10)
-    assert "app-1 keeps serving" in stalled["message"]
-    available = world.service.condition("Available")
-    assert available is not None
-    assert available["status"] == "True"
-    return release
 
 
 def test_errors(loaded: Make) -> None:
@@ -79,10 +66,8 @@ def test_crash_in_mid_stage_goes_back(loaded: Make) -> None:
     world = loaded(rate=40.0)
     world.loses_by_crash = True
     world.service.apply(env={"DEMO_VERSION": "2", "DEMO_CRASH_AFTER_SECONDS": "20"})
-    world.service.wait_state(2, "RolledBack", "Failed", seconds=180)
-    assert world.service.weights() == {"blue": 100, "green": 0}
-    world.load.stop()
-    report = world.load.report()
+    goes_back(world, "RolledBack", "Failed", seconds=180)
+    report = world.report()
     # Until the endpoints are gone, and the weight with them, green's share meets closed doors; no longer.
     assert report.lost <= 0.1 * report.sent, report.lost_reasons
 
@@ -143,16 +128,13 @@ def test_failed_release_stays_latched_and_retry_starts_it_again(loaded: Make) ->
     plan = rollout(smokeTests=[smoke_test(attempts=1, expect={"status": 418})])
     world = loaded(plan=plan | {"smokeTests": []})
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
-    world.service.wait_state(2, "Failed")
-    first = world.service.release(2)
+    first = goes_back(world, "Failed")
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
     world.service.api.merge(
         "ManagedService", world.service.namespace, "app", {"metadata": {"annotations": {"resync": "now"}}}
     )
-    kill_operator(world)
-    again = world.service.release(2)
-    assert first is not None
-    assert again is not None
+    operators.replace(world.service.api)
+    again = goes_back(world, "Failed")
     assert again["status"]["attempt"] == 1
     assert again["status"]["transitions"] == first["status"]["transitions"]
     assert world.service.release(3) is None
@@ -162,7 +144,7 @@ def test_failed_release_stays_latched_and_retry_starts_it_again(loaded: Make) ->
         lambda: (world.service.release(2) or {})["status"]["attempt"] == 2 or None,
         seconds=30,
     )
-    world.service.wait_state(2, "Failed")
+    goes_back(world, "Failed")
     world.report()
 
 
@@ -189,18 +171,3 @@ def test_abort_wins_over_promote(loaded: Make) -> None:
     release = goes_back(world)
     assert "at once" in release["status"]["outcome"]["message"]
     world.report()
-
-
-def kill_operator(world: Loaded) -> None:
-    """Kill the operator's pods without grace, and wait for a new one to be ready."""
-    api = world.service.api
-    selector = "app.kubernetes.io/name=sophia-operator"
-    old = {p["metadata"]["name"] for p in api.list("Pod", "sophia-system", selector)}
-    for name in old:
-        api.delete("Pod", "sophia-system", name, grace_seconds=0)
-
-    def ready() -> bool | None:
-        pods = [p for p in api.list("Pod", "sophia-system", selector) if p["metadata"]["name"] not in old]
-        return any(is_ready(p) for p in pods) or None
-
-    api.until("a new operator", ready, seconds=90)

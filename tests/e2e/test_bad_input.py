@@ -10,6 +10,7 @@ import pytest
 from hack.rig.api import ApiError
 from hack.rig.services import GATEWAY, Service, hostname, rollout, service, stages
 from tests.e2e.conftest import Loaded
+from tests.e2e.endings import goes_back, goes_forward, settles
 
 Make = Callable[..., Loaded]
 
@@ -36,6 +37,7 @@ def test_missing_gateway(loaded: Make) -> None:
     stalled(other, "GatewayNotFound", "nowhere")
     other.apply()
     other.wait_settled(1)
+    settles(world, 1)
     world.report()
 
 
@@ -46,6 +48,7 @@ def test_hostname_taken_by_another_route(loaded: Make) -> None:
     other = Service(world.service.api, name, namespace)
     other.apply(traffic=traffic)
     stalled(other, "HostnameTaken", "app")
+    settles(world, 1)
     world.report()
 
 
@@ -78,7 +81,7 @@ def test_template_that_the_server_refuses(loaded: Make) -> None:
     stalled(world.service, "InvalidTemplate", "containerPort", "app-1 keeps serving")
     assert world.service.release(2) is None
     world.service.apply(env={"DEMO_VERSION": "1"})
-    world.service.wait_settled(1)
+    settles(world, 1)
     world.report()
 
 
@@ -95,7 +98,7 @@ def test_missing_secret(loaded: Make) -> None:
         "stringData": {"password": "correct horse"},
     }
     api.apply(secret)
-    world.service.wait_state(2, "Promoted")
+    goes_forward(world)
     for kind in ("ManagedService", "Release"):
         for obj in api.list(kind, namespace):
             assert "correct horse" not in str(obj)
@@ -106,7 +109,7 @@ def test_query_that_prometheus_refuses(loaded: Make) -> None:
     world = loaded()
     gate = {"name": "odd", "promql": {"query": "sum(rate(", "max": "1"}, "minRequests": 0}
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=rollout(gates=[gate]))
-    world.service.wait_state(2, "Failed")
+    goes_back(world, "Failed")
     stalled(world.service, "ReleaseLatched", "odd", "parse error")
     report = world.report()
     assert set(report.releases) == {"app-1"}

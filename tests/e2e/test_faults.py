@@ -1,4 +1,4 @@
-"""Faults of everything around the service: the operator, Prometheus, the gateway, other writers, newer changes."""
+"""Faults of everything around the service: evictions, Prometheus, the gateway, other writers, newer changes."""
 
 from __future__ import annotations
 
@@ -7,50 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from hack.rig.api import is_ready
-from hack.rig.services import rollout, smoke_test, stages, success_gate
+from hack.rig.services import rollout, stages, success_gate
 from tests.e2e.conftest import Loaded
-from tests.e2e.test_back import kill_operator
+from tests.e2e.endings import goes_back, goes_forward, settles
 
 Make = Callable[..., Loaded]
-
-
-@pytest.mark.disruptive
-@pytest.mark.parametrize("when", ["Provisioning", "SmokeTesting", "unseen", "RollingBack"])
-def test_operator_killed(loaded: Make, when: str) -> None:
-    plan = rollout(stages=stages(25, 100, seconds=6), smokeTests=[smoke_test(timeoutSeconds=5)], abortKeepSeconds=3)
-    world = loaded(plan=plan)
-    # An answer that takes its time leaves a while to be killed in.
-    slow = {"DEMO_LATENCY_MS": "1500"} if when == "SmokeTesting" else {}
-    world.service.apply(env={"DEMO_VERSION": "2", **slow}, plan=plan)
-    if when == "unseen":
-        world.service.wait_stage(2, 0, effective=False)
-    elif when == "RollingBack":
-        world.service.wait_stage(2, 0)
-        world.service.intend(2, "Abort")
-        world.service.wait_state(2, "RollingBack", "RolledBack")
-    else:
-        world.service.wait_state(2, when)
-    kill_operator(world)
-    if when == "RollingBack":
-        world.service.wait_state(2, "RolledBack")
-        assert world.service.weights() == {"blue": 100, "green": 0}
-    else:
-        world.service.wait_state(2, "Promoted")
-    world.report()
-
-
-@pytest.mark.disruptive
-def test_operator_killed_at_every_stage_of_one_rollout(loaded: Make) -> None:
-    plan = rollout(stages=stages(10, 25, 50, 100, seconds=4))
-    world = loaded(plan=plan)
-    world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
-    for index in range(4):
-        world.service.wait_stage(2, index)
-        kill_operator(world)
-    release = world.service.wait_state(2, "Promoted")
-    weights = [t["weightPercent"] for t in release["status"]["transitions"] if t["reason"] == "WeightObserved"]
-    assert weights == [10, 25, 50, 100]
-    world.report()
 
 
 def test_evicted_pods_of_the_new_release_hold_the_stage_and_come_back(loaded: Make) -> None:
@@ -71,7 +32,7 @@ def test_evicted_pods_of_the_new_release_hold_the_stage_and_come_back(loaded: Ma
             return (len(ready) == 2 and gone not in {p["metadata"]["name"] for p in ready}) or None
 
         api.until(f"{name} to be replaced", replaced, seconds=40)
-    world.service.wait_state(2, "Promoted")
+    goes_forward(world)
     world.report()
 
 
@@ -99,7 +60,7 @@ def test_prometheus_stopped_in_mid_stage_holds_and_goes_on(loaded: Make) -> None
         assert held["status"]["state"] == "Shifting"
     finally:
         scale(world, 1)
-    world.service.wait_state(2, "Promoted", seconds=180)
+    goes_forward(world, seconds=180)
     world.report()
 
 
@@ -124,7 +85,7 @@ def test_gateway_controller_restarted_in_mid_stage(loaded: Make) -> None:
     world.service.wait_stage(2, 0)
     for pod in api.list("Pod", "projectcontour", "app=contour"):
         api.delete("Pod", "projectcontour", pod["metadata"]["name"], grace_seconds=0)
-    world.service.wait_state(2, "Promoted", seconds=180)
+    goes_forward(world, seconds=180)
     world.report()
 
 
@@ -133,6 +94,7 @@ def test_gateway_rolled_in_mid_stage(loaded: Make) -> None:
     """Every Envoy is replaced while green has a share: a new one begins its counts at zero."""
     plan = rollout(stages=stages(25, 100, seconds=12))
     world = loaded(plan=plan)
+    world.loses_connections = True
     api = world.service.api
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
     world.service.wait_stage(2, 0)
@@ -144,7 +106,7 @@ def test_gateway_rolled_in_mid_stage(loaded: Make) -> None:
         return not old & {p["metadata"]["name"] for p in api.list("Pod", "projectcontour", "app=envoy")} or None
 
     api.until("every Envoy to be replaced", replaced, seconds=90)
-    world.service.wait_state(2, "Promoted", seconds=180)
+    goes_forward(world, seconds=180)
     world.report()
 
 
@@ -156,7 +118,7 @@ def test_newer_change_supersedes_and_those_between_are_skipped(loaded: Make) -> 
     world.service.apply(env={"DEMO_VERSION": "3"}, plan=plan)
     world.service.api.until("release 3", lambda: world.service.release(3), seconds=20)
     world.service.apply(env={"DEMO_VERSION": "4"}, plan=plan)
-    world.service.wait_state(4, "Promoted")
+    goes_forward(world, 4)
     assert world.service.state(2) == "Superseded"
     assert world.service.state(3) == "Superseded"
     report = world.report()
@@ -167,9 +129,9 @@ def test_spec_put_back_returns_to_the_kept_release_at_once(loaded: Make) -> None
     plan = rollout(stages=stages(50, 100, seconds=3))
     world = loaded(plan=plan)
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
-    world.service.wait_settled(2)
+    goes_forward(world)
     world.service.apply(env={"DEMO_VERSION": "1"}, plan=plan)
-    world.service.wait_settled(1, seconds=30)
+    settles(world, 1, seconds=30)
     assert world.service.state(2) == "Superseded"
     assert world.service.release(3) is None
     world.report()
@@ -179,11 +141,9 @@ def test_abort_after_promotion_returns_to_the_kept_release_at_once(loaded: Make)
     plan = rollout(stages=stages(50, 100, seconds=3))
     world = loaded(plan=plan)
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
-    world.service.wait_settled(2)
+    goes_forward(world)
     world.service.intend(2, "Abort", "users complain")
-    world.service.wait_state(2, "RolledBack")
-    assert world.service.weights() == {"blue": 100, "green": 0}
-    assert world.service.status()["stable"]["name"] == "app-1"
+    goes_back(world)
     world.report()
 
 
@@ -195,7 +155,7 @@ def test_lost_status_and_deleted_children_lose_nothing(loaded: Make) -> None:
     world.service.wait_stage(2, 0)
     for kind, name in (("Release", "app-1"), ("Release", "app-2"), ("ManagedService", "app")):
         api.merge(kind, namespace, name, {"status": None}, sub="status")
-    world.service.wait_state(2, "Promoted")
+    goes_forward(world)
     assert world.service.state(1) == "Promoted"
     world.report()
 
@@ -211,6 +171,7 @@ def test_edits_by_hand_are_put_right(loaded: Make) -> None:
     )
     api.delete("Service", namespace, "app-green")
     api.until("the Service to be made again", lambda: api.get("Service", namespace, "app-green"), seconds=20)
+    settles(world, 1)
     world.report()
 
 
@@ -228,5 +189,5 @@ def test_failed_gate_with_dry_run_does_not_stop_the_rollout(loaded: Make) -> Non
     plan = rollout(stages=stages(50, 100, seconds=4), gates=gates)
     world = loaded(plan=plan)
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
-    world.service.wait_state(2, "Promoted")
+    goes_forward(world)
     world.report()

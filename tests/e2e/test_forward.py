@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hack.demo.figures import stage_figures
 from hack.rig.services import rollout, smoke_test, stages, success_gate
 from tests.e2e.conftest import Loaded
+from tests.e2e.endings import goes_forward
 
 Make = Callable[..., Loaded]
 
@@ -14,15 +15,13 @@ Make = Callable[..., Loaded]
 def test_good_change_is_promoted_in_stages(loaded: Make) -> None:
     world = loaded(rate=100.0)
     world.service.apply(env={"DEMO_VERSION": "2"})
-    release = world.service.wait_state(2, "Promoted")
-    world.service.wait_settled(2)
+    release = goes_forward(world)
     report = world.report()
     figures = stage_figures(release, world.load.records)
     assert [f.weight_percent for f in figures] == [10, 25, 50, 100]
     for stage in figures:
         assert abs(stage.share_percent - stage.weight_percent) <= 6, stage
     assert report.app_errors == 0
-    assert world.service.weights() in ({"blue": 0, "green": 100}, {"blue": 100, "green": 0})
     gate = release["status"]["gates"][0]
     assert gate["verdict"] == "Pass"
     assert gate["requests"] >= 20
@@ -33,7 +32,7 @@ def test_smoke_tests_can_go_through_the_gateway(loaded: Make) -> None:
     plan = rollout(stages=stages(50, 100, seconds=3), smokeTests=tests)
     world = loaded(plan=plan)
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
-    release = world.service.wait_state(2, "Promoted")
+    release = goes_forward(world)
     assert all(t["passed"] for t in release["status"]["smokeTests"])
     world.report()
 
@@ -43,7 +42,7 @@ def test_marked_requests_prove_the_weight_without_traffic(loaded: Make) -> None:
     world = loaded(plan=plan, rate=2.0)
     world.load.stop()
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
-    release = world.service.wait_state(2, "Promoted")
+    release = goes_forward(world)
     seen = [t["message"] for t in release["status"]["transitions"] if t["reason"] == "WeightObserved"]
     assert seen
     assert all("marked requests" in words for words in seen)
@@ -59,9 +58,14 @@ def test_plain_service_is_switched_at_once(loaded: Make, namespace: str) -> None
     other.wait_settled(1)
     other.apply(env={"DEMO_VERSION": "2"}, **plain)
     other.wait_state(2, "Promoted")
+    other.wait_settled(2)
     service = other.api.get("Service", namespace, "plain")
     assert service is not None
     assert service["spec"]["selector"]["sophia.ai/release"] == "plain-2"
+    slices = other.api.list("EndpointSlice", namespace, "kubernetes.io/service-name=plain")
+    pods = [e["targetRef"]["name"] for s in slices for e in s["endpoints"] if e["conditions"]["ready"]]
+    assert len(pods) == 2
+    assert all(pod.startswith("plain-2-") for pod in pods)
 
 
 def test_configuration_moves_and_moves_back_with_the_release(loaded: Make, namespace: str) -> None:
@@ -77,9 +81,9 @@ def test_configuration_moves_and_moves_back_with_the_release(loaded: Make, names
     api.apply(config)
     spec = {"plan": plan, "config": {"configMaps": ["settings"]}}
     world.service.apply(env={"DEMO_VERSION": "2"}, **spec)
-    world.service.wait_state(2, "Promoted")
+    goes_forward(world)
     api.apply({**config, "data": {"DEMO_VERSION": "b"}})
-    third = world.service.wait_state(3, "Promoted")
+    third = goes_forward(world, 3)
     copies = third["spec"]["snapshot"]["config"]
     assert [c["name"] for c in copies] == ["settings"]
     kept = api.get("ConfigMap", namespace, copies[0]["copyName"])
@@ -101,5 +105,5 @@ def test_size_follows_the_scale_subresource_and_holds_in_mid_rollout(loaded: Mak
         deployment = api.get("Deployment", namespace, f"app-{revision}")
         assert deployment is not None
         assert deployment["spec"]["replicas"] == 3
-    world.service.wait_state(2, "Promoted")
+    goes_forward(world)
     world.report()
