@@ -79,6 +79,8 @@ class Sim:
     selects: dict[Color, str | None] = field(default_factory=lambda: {Color.BLUE: None, Color.GREEN: None})
     sizes: dict[str, int] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    #: Releases of which only so many pods are ready.
+    short: dict[str, int] = field(default_factory=dict)
     problems: dict[str, PodProblem] = field(default_factory=dict)
     lagging: bool = False
     refused_route: bool = False
@@ -117,7 +119,8 @@ class Sim:
 
     def ready(self, name: str) -> int:
         """Ready pods of a release."""
-        return 0 if name in self.broken else self.sizes.get(name, 0)
+        ready = 0 if name in self.broken else self.sizes.get(name, 0)
+        return min(ready, self.short.get(name, ready))
 
     def answer(self, request: MetricsRequest) -> MetricsAnswer:
         """The share query tells the truth about the weights; gates are up to the test."""
@@ -166,7 +169,9 @@ class Sim:
         self.selects = dict(shape.releases)
         if sum(shape.weights.values()) > 0:
             self.weights = dict(shape.weights)
-        self.sizes = dict(shape.replicas)
+        # The pods of a release that somebody deleted stay as long as it has a place.
+        orphans = {n: s for n, s in self.sizes.items() if n not in self.releases and n in shape.releases.values()}
+        self.sizes = orphans | dict(shape.replicas)
 
     def run(self, seconds: float, every: float = 1.0) -> None:
         """Pass after pass, until so much time is over."""

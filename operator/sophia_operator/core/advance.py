@@ -94,7 +94,10 @@ def _supersede_active(scene: Scene) -> _Taken | None:
 
 
 def _revert(scene: Scene) -> _Taken | None:
-    return _of(scene.observed, back.revert(scene))
+    step = back.revert(scene)
+    if step is not None and not step.moved and scene.roles.target is not None:
+        return _Taken(scene.roles.target, step)
+    return _of(scene.observed, step)
 
 
 def _step_active(scene: Scene) -> _Taken | None:

@@ -15,17 +15,16 @@ from sophia_operator.core.looks import baseline_age_seconds, due, gate_key, quer
 from sophia_operator.core.marked import headers_of, host_of, shape_of
 from sophia_operator.core.render import route
 from sophia_operator.core.scene import Scene, scene_of
-from sophia_operator.core.sighting import SHARE_KEY
+from sophia_operator.core.sighting import SHARE_KEY, look_interval_seconds
 from sophia_operator.core.steps.back import weight_before
 from sophia_operator.core.steps.provision import SMOKE_PAUSE_SECONDS
 from sophia_operator.core.transition import seconds_since
 from sophia_operator.core.views import Observed, ReleaseView, ServiceView
 
-#: Looks at the split are at least this far apart, so that events do not multiply queries.
-SHARE_INTERVAL_SECONDS = 1.0
 #: So long the users' own requests have time to show a weight; then marked requests help.
 PROBE_AFTER_SECONDS = 10.0
 _FIRST_SHARE_SECONDS = 4.0
+_LONGEST_SHARE_SECONDS = 30
 _PREFLIGHT_WINDOW_SECONDS = 60
 
 
@@ -116,10 +115,9 @@ def _share(
     assert color is not None
     if seen is None or seen.plain or not seen.caught_up or seen.weights.get(color, 0) != wanted:
         return Needs()
-    looked = release.status.weights.looked_at
-    if looked is not None and seconds_since(looked, scene.now) < SHARE_INTERVAL_SECONDS:
+    looked, elapsed = release.status.weights.looked_at, seconds_since(since, scene.now)
+    if looked is not None and seconds_since(looked, scene.now) < look_interval_seconds(elapsed):
         return Needs()
-    elapsed = seconds_since(since, scene.now)
     metrics: tuple[MetricsRequest, ...] = ()
     if (
         elapsed >= _FIRST_SHARE_SECONDS
@@ -131,8 +129,9 @@ def _share(
             color.other: _subject(scene.roles.stable, scene.service, scene.roles.stable.status.color),
         }
         plan = release.spec.snapshot.plan
-        # The front of the time since the write is left out: requests were still under way the old way then.
-        window = max(4, int(elapsed * 0.75))
+        # The front of the time since the write is left out: requests were still under way the old way then. And what
+        # was long ago says nothing of a gateway that was late.
+        window = min(_LONGEST_SHARE_SECONDS, max(4, int(elapsed * 0.75)))
         metrics = (MetricsRequest(SHARE_KEY, share_query(plan.metrics, subjects, window), plan.metrics.prometheus),)
     probe = _probe(scene, wanted, previous) if elapsed >= PROBE_AFTER_SECONDS else None
     return Needs(metrics=metrics, probe=probe)

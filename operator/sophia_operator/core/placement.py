@@ -44,8 +44,10 @@ def _occupants(roles: Roles, observed: Observed, now: datetime) -> dict[Color, s
     out: dict[Color, str | None] = {}
     for color in Color:
         seen = observed.endpoints.get(color)
-        # The last occupant stays when nobody else needs the colour: no write without a reason.
-        out[color] = seen.release if seen is not None and seen.release in known else None
+        # The last occupant stays when nobody else needs the colour: no write without a reason. With weight it stays
+        # also when its Release is gone or cannot be read: its pods may be all that serves.
+        stays = seen is not None and (seen.release in known or (observed.written_weight(color) or 0) > 0)
+        out[color] = seen.release if seen is not None and stays else None
     stable, previous, active = roles.stable, roles.previous, roles.active
     if stable is not None and stable.status.color is not None:
         out[stable.status.color] = stable.name
@@ -81,10 +83,20 @@ def _weights(roles: Roles, observed: Observed) -> dict[Color, int]:
     stable, active = roles.stable, roles.active
     if stable is None or stable.status.color is None:
         return {Color.BLUE: 0, Color.GREEN: 0}
+    home = stable.status.color
+    elsewhere = observed.written_weight(home.other) or 0
+    if active is None and elsewhere > 0 and not observed.ready(home, stable.name) and _serves(home.other, observed):
+        # Whoever serves there, as a release that somebody deleted, goes on until the stable one can.
+        return {home: 100 - elsewhere, home.other: elsewhere}
     share = 0
     if active is not None and active.status.color is not None:
         share = _share_of(active, active.status.color, stable, stable.status.color, observed)
     return {stable.status.color: 100 - share, stable.status.color.other: share}
+
+
+def _serves(color: Color, observed: Observed) -> bool:
+    seen = observed.endpoints.get(color)
+    return seen is not None and seen.ready > 0
 
 
 def _share_of(active: ReleaseView, color: Color, stable: ReleaseView, home: Color, observed: Observed) -> int:

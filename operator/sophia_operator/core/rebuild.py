@@ -26,7 +26,9 @@ def step(scene: Scene) -> Step | None:
         home = stable.status.color if stable is not None else None
         place = _color_of(release, scene.observed, home)
         if place is not None and _runs(release, scene.observed) and stable is not None:
-            why = f"status of {release.name} was lost while it ran; it goes back and starts again"
+            ended = _ended_as(release, scene)
+            after = "and starts again" if ended is None else f"since it had ended as {ended.value}"
+            why = f"status of {release.name} was lost while it ran; it goes back {after}"
             return move(
                 release,
                 ReleaseState.ROLLING_BACK,
@@ -35,9 +37,38 @@ def step(scene: Scene) -> Step | None:
                 scene.now,
                 state_since=scene.now,
                 color=place,
-                outcome=Outcome(state=ReleaseState.PENDING, reason=Reason.REBUILT.value, message=why),
+                handled_generation=release.generation if ended is not None else 0,
+                outcome=Outcome(state=ended or ReleaseState.PENDING, reason=Reason.REBUILT.value, message=why),
             )
-    return None
+    return next((s for r in lost if (s := _relatch(r, scene)) is not None), None)
+
+
+def _relatch(release: ReleaseView, scene: Scene) -> Step | None:
+    """What failed stays failed, also when its status is gone, as long as the service's own status tells of it."""
+    ended = _ended_as(release, scene)
+    if ended is None or _runs(release, scene.observed):
+        return None
+    why = f"status of {release.name} was lost; it had ended as {ended.value}"
+    return move(
+        release,
+        ended,
+        Reason.REBUILT,
+        why,
+        scene.now,
+        state_since=scene.now,
+        ended_at=scene.now,
+        # A Retry that stands may have been carried out already: it counts once it is set anew.
+        handled_generation=release.generation,
+        outcome=Outcome(state=ended, reason=Reason.REBUILT.value, message=why),
+    )
+
+
+def _ended_as(release: ReleaseView, scene: Scene) -> ReleaseState | None:
+    """How the release failed, by the service's own status; None when that tells of no failure."""
+    told = scene.service.status.rollout
+    if told is None or told.name != release.name:
+        return None
+    return next((s for s in ReleaseState if s.is_latched and s.value == told.phase), None)
 
 
 def _adopt(scene: Scene) -> Step | None:

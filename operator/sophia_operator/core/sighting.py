@@ -11,6 +11,9 @@ from sophia_operator.core.scene import Scene
 from sophia_operator.core.views import Observed, RouteView
 
 SHARE_KEY = "share"
+#: Requests that began before a change end after it, at the old colour. With so many of them, in percent of all, marked
+#: requests may still say that the weight is there; with more, users are there, whatever else answers.
+_MOST_STRAGGLERS_PERCENT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,8 @@ class Sighting:
     agrees: bool
     #: Nothing could be seen at all: neither metrics nor marked requests gave an answer.
     blind: bool
+    #: Nothing was asked in this pass, so nothing new is known.
+    waiting: bool
     #: The gateway's controller refuses the route.
     refused: bool
     weights: WeightStatus
@@ -34,37 +39,52 @@ def look(color: Color, wanted: int, previous: int, scene: Scene, weights: Weight
     unsettled = _unsettled(route, written, wanted)
     if unsettled is not None:
         refused = route is not None and route.accepted is False
-        return Sighting(False, False, refused, noted.model_copy(update={"message": unsettled}), unsettled)
+        return _sighting(noted.model_copy(update={"message": unsettled[:4096]}), refused=refused)
     if route is not None and route.plain:
         done = f"the Service selects it: {written} %"
-        return Sighting(
-            True, False, False, noted.model_copy(update={"observed_percent": written, "message": done}), done
-        )
+        return _sighting(noted.model_copy(update={"observed_percent": written, "message": done}), agrees=True)
     if not _asked(scene.observed):
         waiting = noted.message or "the route has settled; looking for the weight in the traffic"
-        return Sighting(False, False, False, noted.model_copy(update={"message": waiting}), waiting)
-    counts = [c for c in (_from_metrics(scene.observed, color), _from_probe(scene.observed, color)) if c is not None]
-    best: tuple[Agreement, int, int, str] | None = None
-    for green, total, source in counts:
-        found = agrees(green, total, wanted, previous)
-        if (
-            best is None
-            or found.kind is AgreementKind.AGREES
-            or (best[0].kind is AgreementKind.UNDECIDED and found.kind is not AgreementKind.UNDECIDED)
-        ):
-            best = (found, green, total, source)
-        if found.kind is AgreementKind.AGREES:
-            break
+        return _sighting(noted.model_copy(update={"message": waiting}), waiting=True)
+    best = _best(_from_metrics(scene.observed, color), _from_probe(scene.observed, color), wanted, previous)
     if best is None:
-        message = _why_blind(scene.observed)
-        return Sighting(
-            False, True, False, noted.model_copy(update={"message": message, "looked_at": scene.now}), message
-        )
-    agreement, green, total, source = best
+        message = _why_blind(scene.observed)[:4096]
+        return _sighting(noted.model_copy(update={"message": message, "looked_at": scene.now}), blind=True)
+    agreement, (green, total, source) = best
     message = f"{source}: {green} of {total} requests at {color.value}, {wanted} % wanted; {agreement.message}"
     seen = round(100 * green / total) if total else None
     after = noted.model_copy(update={"observed_percent": seen, "message": message, "looked_at": scene.now})
-    return Sighting(agreement.kind is AgreementKind.AGREES, False, False, after, message)
+    return _sighting(after, agrees=agreement.kind is AgreementKind.AGREES)
+
+
+def _sighting(
+    weights: WeightStatus, *, agrees: bool = False, blind: bool = False, waiting: bool = False, refused: bool = False
+) -> Sighting:
+    return Sighting(agrees, blind, waiting, refused, weights, weights.message)
+
+
+_Count = tuple[int, int, str]
+
+
+def _best(users: _Count | None, marked: _Count | None, wanted: int, previous: int) -> tuple[Agreement, _Count] | None:
+    """What is to be believed. Users' requests decide where they can; marked ones take other ways through a gateway."""
+    by_users = agrees(users[0], users[1], wanted, previous) if users is not None else None
+    if users is not None and by_users is not None and by_users.kind is not AgreementKind.UNDECIDED:
+        few = wanted in (0, 100) and abs(100 * users[0] / users[1] - wanted) <= _MOST_STRAGGLERS_PERCENT
+        if by_users.kind is AgreementKind.AGREES or marked is None or not few:
+            return by_users, users
+    if marked is not None:
+        by_marked = agrees(marked[0], marked[1], wanted, previous)
+        if by_users is None or by_marked.kind is not AgreementKind.UNDECIDED:
+            return by_marked, marked
+    return (by_users, users) if users is not None and by_users is not None else None
+
+
+def look_interval_seconds(elapsed: float) -> float:
+    """How far looks at the split are apart: events do not multiply queries, nor does a long wait write for ever."""
+    if elapsed < 60:
+        return 1.0
+    return 5.0 if elapsed < 600 else 15.0
 
 
 def _unsettled(route: RouteView | None, written: int | None, wanted: int) -> str | None:

@@ -122,7 +122,7 @@ def observe(store: ObjectStore, service: ServiceView, known_blockers: Iterable[B
     endpoints = _endpoints(store, service)
     # Where a release is placed is known even when its status was lost.
     placed = {seen.release: color for color, seen in endpoints.items() if seen.release is not None}
-    colors = {r.name: r.status.color or placed.get(r.name) for r in releases}
+    colors = {**placed, **{r.name: r.status.color or placed.get(r.name) for r in releases}}
     observed = Observed(
         releases=tuple(releases),
         deployments=_deployments(store, service, releases),

@@ -266,3 +266,55 @@ def test_rollout_serves_when_there_is_neither_a_stable_release_nor_a_route() -> 
     world.run(30)
     assert world.stable == "app-2"
     assert world.weight_of("app-2") == 100
+
+
+@pytest.mark.parametrize("after_seconds", [0, 120])
+def test_failed_release_that_lost_its_status_stays_failed(after_seconds: int) -> None:
+    world = settled()
+    world.change(image="app:2")
+    until(world, "app-2", "Shifting", 0)
+    world.intend("app-2", Intent.ABORT)
+    until(world, "app-2", "RolledBack")
+    world.intend("app-2", Intent.RETRY)
+    world.releases["app-2"] = replace(
+        world.releases["app-2"],
+        status=world.releases["app-2"].status.model_copy(
+            update={"handled_generation": world.releases["app-2"].generation}
+        ),
+    )
+    world.run(after_seconds)
+    world.lose_status("app-2")
+    world.run(200)
+    assert world.state("app-2") == "RolledBack"
+    assert world.weight_of("app-2") == 0
+    world.intend("app-2", Intent.PROCEED)
+    world.run(1)
+    world.intend("app-2", Intent.RETRY)
+    until(world, "app-2", "Promoted")
+
+
+def test_release_that_is_deleted_serves_until_another_can() -> None:
+    world = promoted_twice()
+    world.run(400)
+    del world.releases["app-2"]
+    world.broken.add("app-1")
+    for _ in range(10):
+        world.run(1)
+        assert world.selects[Color.GREEN] == "app-2"
+        assert world.weights == {Color.BLUE: 0, Color.GREEN: 100}
+    world.broken.clear()
+    world.run(5)
+    assert world.weight_of("app-1") >= 75  # and what the spec asks for is rolled out again
+
+
+def test_only_release_that_is_deleted_serves_until_another_can() -> None:
+    world = settled()
+    del world.releases["app-1"]
+    world.broken.add("app-2")
+    for _ in range(10):
+        world.run(1)
+        assert world.selects[Color.BLUE] == "app-1"
+        assert world.weights == {Color.BLUE: 100, Color.GREEN: 0}
+    world.broken.clear()
+    world.run(10)
+    assert world.weight_of("app-2") == 100

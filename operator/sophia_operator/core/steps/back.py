@@ -9,6 +9,7 @@ from itertools import takewhile
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.release import Intent, Outcome, ReleaseState, WeightStatus
 from sophia_operator.core import sighting
+from sophia_operator.core.placement import needed_ready
 from sophia_operator.core.roles import can_return_at_once
 from sophia_operator.core.scene import Scene
 from sophia_operator.core.transition import Step, move, roll_back, seconds_since
@@ -41,7 +42,8 @@ def step(release: ReleaseView, scene: Scene) -> Step:
         return _end(current, outcome, f"not confirmed by what was seen of the traffic: {seen.message}", scene.now)
     # A gateway that refuses the route may go on as before: then the release has traffic, and needs its pods.
     reason = Reason.ROUTE_REFUSED if seen.refused else Reason.ROLLING_BACK
-    return Step(current.status, wait=_LOOK_AGAIN_SECONDS, held_by=(reason, seen.message), stalls=seen.refused)
+    wait = sighting.look_interval_seconds(seconds_since(status.state_since, scene.now))
+    return Step(current.status, wait=wait, held_by=(reason, seen.message), stalls=seen.refused)
 
 
 def _had_traffic(release: ReleaseView) -> bool:
@@ -121,6 +123,17 @@ def abort(scene: Scene) -> Step | None:
     return None
 
 
+def short_of_pods(scene: Scene, previous: ReleaseView) -> str | None:
+    """Why the previous release cannot take all users at once by itself; None when it can."""
+    assert previous.status.color is not None
+    size = scene.service.spec.replicas
+    ready = scene.observed.ready(previous.status.color, previous.name)
+    needed = needed_ready(previous.spec.snapshot.plan, size)
+    if ready >= needed:
+        return None
+    return f"{ready} of {size} pods of {previous.name} are ready, {needed} needed to go back to it"
+
+
 def revert(scene: Scene) -> Step | None:
     """The spec asks for the previous release, and it still stands: one write brings it back, without stages."""
     stable, target = scene.roles.stable, scene.roles.target
@@ -128,5 +141,9 @@ def revert(scene: Scene) -> Step | None:
         return None
     if not can_return_at_once(scene.roles, scene.observed, scene.now):
         return None
+    short = short_of_pods(scene, target)
+    if short is not None:
+        # It is the target all the same: its pods may be on their way, and until then what serves goes on.
+        return Step(target.status, wait=_LOOK_AGAIN_SECONDS, held_by=(Reason.NOT_READY, short))
     why = f"the spec went back to {target.name}, which still stands ready"
     return roll_back(stable, ReleaseState.SUPERSEDED, Reason.REVERTED, why, scene.now)

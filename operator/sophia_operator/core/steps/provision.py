@@ -8,6 +8,7 @@ from datetime import datetime
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.gates import Gate
 from sophia_operator.api.release import GateStatus, ReleaseState, SmokeTestStatus, Verdict
+from sophia_operator.api.smoke import SmokeTest, SmokeVia
 from sophia_operator.core.findings import QueryRefused
 from sophia_operator.core.placement import needed_ready, rollout_size
 from sophia_operator.core.scene import Scene
@@ -125,12 +126,31 @@ def smoke_test(release: ReleaseView, scene: Scene) -> Step:
             f"{len(tests)} smoke tests of {release.name} passed" if tests else f"{release.name} has no smoke tests"
         )
         return shift.begin(release, tested, message, scene.now, first=scene.roles.stable is None)
-    waiting = [t.name for t in tests if not t.passed]
-    return Step(
-        status.model_copy(update={"smoke_tests": tests}),
-        wait=SMOKE_PAUSE_SECONDS,
-        held_by=(Reason.SMOKE_TESTING, f"smoke tests to pass: {', '.join(waiting)}"),
-    )
+    waiting = [specs[t.name] for t in tests if not t.passed]
+    words = f"smoke tests to pass: {', '.join(t.name for t in waiting)}"
+    obstacle = cannot_try(waiting, scene)
+    if obstacle is None:
+        tested = status.model_copy(update={"smoke_tests": tests})
+        return Step(tested, wait=SMOKE_PAUSE_SECONDS, held_by=(Reason.SMOKE_TESTING, words))
+    since = max([t.tried_at for t in tests if t.tried_at is not None], default=status.state_since)
+    left = plan.progress_deadline_seconds - seconds_since(since, scene.now)
+    why = f"{words}; {obstacle}"
+    if left <= 0:
+        message = f"smoke tests could not be tried within {plan.progress_deadline_seconds} s: {obstacle}"
+        return roll_back(release, ReleaseState.FAILED, Reason.SMOKE_TEST_FAILED, message, scene.now)
+    return Step(status.model_copy(update={"smoke_tests": tests}), wait=left, held_by=(Reason.SMOKE_TESTING, why))
+
+
+def cannot_try(tests: list[SmokeTest], scene: Scene) -> str | None:
+    """Why one of these tests cannot go through the Gateway now; None when all can be tried."""
+    if scene.roles.stable is None or not any(t.via is SmokeVia.GATEWAY for t in tests):
+        return None
+    route = scene.observed.route
+    if scene.observed.gateway_url is None:
+        return "the Gateway has no address to send them to: look at its status, or set traffic.gateway.probeUrl"
+    if route is None or not route.caught_up:
+        return f"the gateway has not taken up the route{': ' + route.message if route and route.message else ''}"
+    return None
 
 
 def _short_of_pods(release: ReleaseView, scene: Scene) -> Step | None:

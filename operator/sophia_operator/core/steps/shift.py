@@ -24,8 +24,6 @@ from sophia_operator.core.steps import hold
 from sophia_operator.core.transition import Step, move, roll_back, seconds_since
 from sophia_operator.core.views import ReleaseView
 
-_LOOK_AGAIN_SECONDS = 1.0
-
 
 def begin(release: ReleaseView, status: ReleaseStatus, message: str, now: datetime, *, first: bool) -> Step:
     """Leave the smoke tests: to the first stage, or, when nothing serves yet, to all traffic at once."""
@@ -130,14 +128,20 @@ def _await_effect(release: ReleaseView, stage: StageStatus, scene: Scene) -> Ste
     status = status.model_copy(update={"weights": seen.weights})
     if seen.agrees:
         return _effective(replace(release, status=status), stage, seen.message, scene.now)
+    route = scene.observed.route
+    if seen.blind and release.spec.intent is Intent.PROMOTE and route is not None and route.in_effect:
+        # A person who wants no further evidence takes the gateway's word, where there is nothing else.
+        return _effective(replace(release, status=status), stage, f"asked to promote; {seen.message}", scene.now)
     elapsed = seconds_since(stage.started_at, scene.now)
-    if elapsed >= plan.route_deadline_seconds and not seen.blind:
+    # An outage is no disagreement: it holds. What fails is a look that saw something else, or an unsettled route.
+    if elapsed >= plan.route_deadline_seconds and not seen.blind and not seen.waiting:
         message = (
             f"weight {stage.weight_percent} % was not observed within {plan.route_deadline_seconds} s: {seen.message}"
         )
         reason = Reason.ROUTE_REFUSED if seen.refused else Reason.ROUTE_NOT_PROGRAMMED
         return roll_back(replace(release, status=status), ReleaseState.ROLLED_BACK, reason, message, scene.now)
-    return Step(status, wait=_LOOK_AGAIN_SECONDS, held_by=(Reason.AWAITING_OBSERVATION, seen.message))
+    wait = sighting.look_interval_seconds(elapsed)
+    return Step(status, wait=wait, held_by=(Reason.AWAITING_OBSERVATION, seen.message))
 
 
 def _effective(release: ReleaseView, stage: StageStatus, message: str, now: datetime) -> Step:

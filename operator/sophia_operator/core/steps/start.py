@@ -20,11 +20,7 @@ def step(release: ReleaseView, scene: Scene) -> Step:
     held = _held(release, scene)
     if held is not None:
         return Step(release.status, held_by=held, stalls=held[0] not in PAUSES)
-    color = (
-        Color.BLUE
-        if scene.roles.stable is None or scene.roles.stable.status.color is None
-        else scene.roles.stable.status.color.other
-    )
+    color = _free_color(scene)
     busy = _busy(release, color, scene)
     if busy is not None:
         return Step(release.status, held_by=(Reason.AWAITING_DRAIN, busy), wait=_LOOK_AGAIN_SECONDS)
@@ -50,6 +46,14 @@ def step(release: ReleaseView, scene: Scene) -> Step:
         pause=None,
         outcome=None,
     )
+
+
+def _free_color(scene: Scene) -> Color:
+    """The colour that the stable release does not have; without one, that which nobody serves as."""
+    stable = scene.roles.stable
+    if stable is not None and stable.status.color is not None:
+        return stable.status.color.other
+    return Color.GREEN if (scene.observed.written_weight(Color.BLUE) or 0) > 0 else Color.BLUE
 
 
 def _held(release: ReleaseView, scene: Scene) -> tuple[Reason, str] | None:
