@@ -19,11 +19,14 @@ from sophia_operator.runtime.watched import OTHERS, SERVICES, Watched
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS: Final = 300.0
+#: Until the store holds all there was, audits come sooner; each wait is twice as long as the last one.
 _FIRST_SECONDS: Final = 1.0
 #: So long a watch may trail behind a list before it counts as frozen.
 GRACE_SECONDS: Final = 10.0
 #: So many audits in a row that find a frozen watch make the process unhealthy.
 _TOLERATED: Final = 2
+#: So many audits at the start are no measure of a watch: for about a minute the framework lists everything itself.
+_STARTING: Final = 6
 
 
 class Listing(Protocol):
@@ -55,7 +58,10 @@ class Audit:
         self._namespaces = namespaces
         self._sleep = sleep
         self._frozen = 0
-        #: Whether the store once held everything that the API server has.
+        self._audits = 0
+        #: What the store lacked at the first complete listing and has not reached since; None before that.
+        self._lacking: dict[tuple[Watched, Name], int] | None = None
+        #: Whether the store came to hold everything that the API server once had.
         self.synced = False
 
     def trouble(self) -> str | None:
@@ -63,10 +69,12 @@ class Audit:
         return "watches make no progress" if self._frozen >= _TOLERATED else None
 
     async def run(self) -> None:
-        """Audit for ever: often until the first time that nothing was missing, seldom then."""
+        """Audit for ever: soon until the store has caught up with a listing, seldom then."""
+        wait = _FIRST_SECONDS
         while True:
-            await self._sleep(INTERVAL_SECONDS if self.synced else _FIRST_SECONDS)
+            await self._sleep(INTERVAL_SECONDS if self.synced else wait)
             await self.once()
+            wait = min(INTERVAL_SECONDS, wait * 2)
 
     async def once(self) -> None:
         """One audit of every kind. A kind that cannot be listed is left for the next time."""
@@ -79,7 +87,7 @@ class Audit:
                 complete = False
                 logger.warning("audit of %s: %s", watched.plural, error)
         if not self.synced:
-            self.synced = complete and not behind
+            self._catch_up(behind, complete)
             return
         if behind:
             await self._sleep(GRACE_SECONDS)
@@ -88,6 +96,20 @@ class Audit:
         for watched, name in stuck:
             logger.error("watch of %s missed %s/%s: read it instead", watched.plural, *name)
             await self._read(watched, name)
+
+    def _catch_up(self, behind: dict[tuple[Watched, Name], int], complete: bool) -> None:
+        """Whether the store has reached what one listing had. That it ever has all of the newest cannot be asked for:
+        where objects change all the time, a list is always ahead of a healthy watch."""
+        self._audits += 1
+        if complete:
+            # What is not behind any more was reached, or is gone.
+            goal = behind if self._lacking is None else {k: v for k, v in self._lacking.items() if k in behind}
+            self._lacking = {key: version for key, version in goal.items() if self._version(*key) < version}
+            self.synced = not self._lacking
+        stuck = self._audits > _STARTING and bool(self._lacking)
+        self._frozen = self._frozen + 1 if stuck else 0
+        if stuck:
+            logger.error("watches have not brought %d objects since the start", len(self._lacking or ()))
 
     async def _kind(self, watched: Watched) -> dict[tuple[Watched, Name], int]:
         """What the store trails behind in; what is gone is taken out of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,6 +92,56 @@ async def test_it_is_in_sync_once_the_store_holds_all_there_is() -> None:
     case.store.put(pod())
     await case.audit.once()
     assert case.audit.synced
+
+
+async def test_it_is_in_sync_though_the_newest_list_is_always_ahead() -> None:
+    """Something changes all the time, and a healthy watch brings it a moment after the list."""
+    case = Case(Server([pod(version=5)]))
+    for version in (6, 7):
+        await case.audit.once()
+        assert not case.audit.synced
+        case.server.pods = [pod(version=version), pod("new", version)]
+    case.store.put(pod(version=5))
+    await case.audit.once()
+    assert case.audit.synced
+    assert case.audit.trouble() is None
+
+
+async def test_it_is_in_sync_when_what_was_missing_is_deleted_meanwhile() -> None:
+    case = Case(Server([pod("short-lived")]))
+    await case.audit.once()
+    case.server.pods = [pod("next")]
+    await case.audit.once()
+    assert case.audit.synced
+
+
+async def test_a_watch_that_is_frozen_from_the_start_is_reported_but_not_at_once() -> None:
+    case = Case(Server([pod()]))
+    for version in range(5, 12):
+        case.server.pods = [pod(version=version)]
+        await case.audit.once()
+        assert case.audit.trouble() is None
+    await case.audit.once()
+    assert case.audit.trouble() == "watches make no progress"
+    case.store.put(pod())
+    await case.audit.once()
+    assert case.audit.synced
+    assert case.audit.trouble() is None
+
+
+async def test_audits_come_less_and_less_often_until_it_is_in_sync() -> None:
+    case = Case(Server(refuses=Refusal.FORBIDDEN))
+
+    async def sleep(seconds: float) -> None:
+        case.slept.append(seconds)
+        if len(case.slept) == 11:
+            raise asyncio.CancelledError
+
+    case.audit._sleep = sleep
+    with pytest.raises(asyncio.CancelledError):
+        await case.audit.run()
+    assert case.slept == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+    assert case.audit.trouble() is None
 
 
 async def test_it_is_not_in_sync_while_something_cannot_be_listed() -> None:
