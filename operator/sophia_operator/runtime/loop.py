@@ -17,28 +17,22 @@ from sophia_operator.api.common import API_VERSION
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.managed_service import ManagedServiceStatus
 from sophia_operator.core import roles
-from sophia_operator.core.decision import Blocked, Decision, NewRelease, Notice, RequeueAfter
+from sophia_operator.core.decision import Decision, NewRelease, Notice
 from sophia_operator.core.views import Blocker, Observed, ServiceView
 from sophia_operator.ports import ClusterError, Object, ObjectRef, Refusal
 from sophia_operator.runtime import asking, invalid, observe
 from sophia_operator.runtime import logging as logs
 from sophia_operator.runtime.apply import Applier, worst
-from sophia_operator.runtime.dry_run import ASK_AGAIN_SECONDS
 from sophia_operator.runtime.persist import Persistence
 from sophia_operator.runtime.prune import beyond_history
 from sophia_operator.runtime.route_check import RouteCheck
 from sophia_operator.runtime.template_check import TemplateCheck
+from sophia_operator.runtime.waits import BLOCKED_SECONDS, MIN_INTERVAL_SECONDS, UnfinishedError, Waits, due
 from sophia_operator.runtime.wakeups import ServiceKey
 from sophia_operator.runtime.world import World
 
 logger = logging.getLogger(__name__)
 
-#: Two passes over one service are at least this far apart.
-MIN_INTERVAL_SECONDS: Final = 0.1
-_FIRST_RETRY_SECONDS: Final = 0.2
-_LAST_RETRY_SECONDS: Final = 30.0
-#: Objects of others are not watched, so what waits for one of them to go looks again.
-_BLOCKED_SECONDS: Final = 30.0
 #: Level, not edge: even a settled service looks again, from memory, in case an event got lost.
 _RESYNC_SECONDS: Final = 600.0
 
@@ -62,8 +56,7 @@ class ServiceLoop:
         self._refused: tuple[Blocker, datetime] | None = None
         #: Why the service's spec cannot be read.
         self._unreadable: Blocker | None = None
-        self._failures = 0
-        self._writing_passes = 0
+        self._waits = Waits(world.jitter)
         #: Whether a rollout was under way at the last look.
         self._rolling = False
         #: Whether telemetry was told of the rollout that was found at the start.
@@ -86,6 +79,8 @@ class ServiceLoop:
                     return
                 await self._pause(seconds)
         finally:
+            self._template.forget()
+            self._route.forget()
             self._world.wakeups.forget(self._key)
             self._world.telemetry.forget(*self._key)
 
@@ -96,17 +91,23 @@ class ServiceLoop:
         try:
             seconds, writes = await self._pass()
             result = "changed" if writes else "settled"
-            self._failures = 0
+            self._waits.succeeded()
         except Gone:
             result = "gone"
             raise
+        except UnfinishedError as unfinished:
+            seconds = self._retry(unfinished.error, unfinished.due)
         except ClusterError as error:
-            seconds = self._retry_seconds(error)
-            logger.warning("the API server: %s; again in %.1f s", error, seconds, extra={"reason": error.refusal.value})
+            seconds = self._retry(error)
         except Exception:
-            seconds = self._retry_seconds(None)
+            seconds = self._waits.retry(None)
             logger.exception("a pass failed; again in %.1f s", seconds)
         self._world.telemetry.pass_ended(time.perf_counter() - started - self._waited_seconds, result)
+        return seconds
+
+    def _retry(self, error: ClusterError, due_seconds: float | None = None) -> float:
+        seconds = self._waits.retry(error, due_seconds)
+        logger.warning("the API server: %s; again in %.1f s", error, seconds, extra={"reason": error.refusal.value})
         return seconds
 
     @asynccontextmanager
@@ -177,11 +178,11 @@ class ServiceLoop:
         now = self._world.clock.now()
         if self._refused is not None and self._refused[1] <= now:
             self._refused = None
-        if self._world.elsewhere is not None:
-            await self._world.elsewhere.look(service)
+        unread = await self._world.elsewhere.look(service) if self._world.elsewhere is not None else None
         refused = self._refused[0] if self._refused is not None else None
         route = await self._route.blocker(service, observe.live_route(self._world.store, service), now)
-        blockers = [b for b in (self._unreadable, *self._applier.blockers, refused, route) if b is not None]
+        known = (self._unreadable, *self._applier.blockers, refused, route, unread)
+        blockers = [blocker for blocker in known if blocker is not None]
         sight = observe.observe(self._world.store, service, blockers)
         self._world.wakeups.depend(self._key, sight.depends_on)
         self._rolling = any(r.status.state.is_active for r in sight.observed.releases)
@@ -208,7 +209,7 @@ class ServiceLoop:
     async def _carry_out(
         self, obj: Object, service: ServiceView, observed: Observed, decision: Decision
     ) -> tuple[float | None, int]:
-        world, errors = self._world, list[ClusterError]()
+        world, errors, before = self._world, list[ClusterError](), observed
         observed, writes = await self._persistence.releases(
             service, observed, decision.release_statuses, world.clock.now()
         )
@@ -238,9 +239,17 @@ class ServiceLoop:
                 await asyncio.wait(telling)
         failure = worst(errors)
         if failure is not None:
-            raise failure
-        news = known_blockers != self._applier.blockers
-        return self._next(decision, writes + applied, applied, news, observed), writes + applied
+            raise UnfinishedError(failure, due(decision, before, observed))
+        others = self._questions(service)
+        if known_blockers != self._applier.blockers:
+            others.append(0.0)
+        return self._waits.after(decision, observed, writes + applied, applied, others), writes + applied
+
+    def _questions(self, service: ServiceView) -> list[float | None]:
+        """Seconds until each of what the API server is asked about is due."""
+        now, elsewhere = self._world.clock.now(), self._world.elsewhere
+        gateways = elsewhere.wait(service) if elsewhere is not None else None
+        return [self._template.wait(now), self._route.wait(now), gateways]
 
     async def _act(self, service: ServiceView, observed: Observed, errors: list[ClusterError]) -> int:
         """Make the cluster what was persisted says. Returns the number of writes; failures are added to `errors`."""
@@ -271,7 +280,7 @@ class ServiceLoop:
         return True
 
     def _refuse(self, reason: Reason, message: str) -> None:
-        until = self._world.clock.now() + timedelta(seconds=_BLOCKED_SECONDS)
+        until = self._world.clock.now() + timedelta(seconds=BLOCKED_SECONDS)
         self._refused = (Blocker(reason, message[:4096]), until)
 
     async def _tell(self, service: ServiceView, observed: Observed, notice: Notice) -> None:
@@ -282,34 +291,6 @@ class ServiceLoop:
             about = ObjectRef(API_VERSION, "ManagedService", service.namespace, service.name, service.uid)
         await self._world.cluster.emit(about, notice)
 
-    def _next(self, decision: Decision, writes: int, applied: int, news: bool, observed: Observed) -> float | None:
-        """Seconds until the next pass. A pass that changed something is followed by one that looks at it."""
-        self._writing_passes = self._writing_passes + 1 if applied and writes == applied else 0
-        waits: list[float] = []
-        if isinstance(decision.next, RequeueAfter):
-            waits.append(decision.next.seconds)
-        elif isinstance(decision.next, Blocked) or observed.blockers:
-            waits.append(_BLOCKED_SECONDS)
-        if observed.template_refused is not None or any(b.reason is Reason.INVALID_ROUTE for b in observed.blockers):
-            waits.append(ASK_AGAIN_SECONDS)
-        if news:
-            waits.append(0.0)
-        if writes:
-            # Objects that are never as desired, however often they are applied, must not become a hot loop.
-            again = 0.0 if self._writing_passes < 5 else self._backoff(self._writing_passes - 5)
-            waits.append(again)
-        return min(waits, default=None)
-
-    def _retry_seconds(self, error: ClusterError | None) -> float:
-        self._failures += 1
-        if error is not None and error.refusal is Refusal.CONFLICT and self._failures <= 3:
-            return MIN_INTERVAL_SECONDS
-        return self._backoff(self._failures - 1)
-
-    def _backoff(self, count: int) -> float:
-        ceiling = min(_LAST_RETRY_SECONDS, _FIRST_RETRY_SECONDS * 2.0 ** min(count, 16))
-        return ceiling * (0.5 + 0.5 * self._world.jitter())
-
     async def _pause(self, seconds: float | None) -> None:
         """Wait for an event or the time, but never less than the least interval, which gathers events."""
         await self._world.wait(asyncio.Event(), MIN_INTERVAL_SECONDS)
@@ -317,3 +298,6 @@ class ServiceLoop:
         rest = min(resync, seconds if seconds is not None else resync) - MIN_INTERVAL_SECONDS
         if rest > 0:
             await self._world.wait(self._wake, rest)
+
+
+__all__ = ["MIN_INTERVAL_SECONDS", "Gone", "ServiceLoop"]

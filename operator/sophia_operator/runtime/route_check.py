@@ -26,20 +26,30 @@ class RouteCheck:
     def __init__(self, cluster: Cluster) -> None:
         self._dry_run = DryRun(cluster)
 
+    def forget(self) -> None:
+        """The service is not looked at any more."""
+        self._dry_run.forget()
+
+    def wait(self, now: datetime) -> float | None:
+        """Seconds until there is something to ask or to hear; None when there is not."""
+        return self._dry_run.wait(now)
+
     async def blocker(self, service: ServiceView, live: Object | None, now: datetime) -> Blocker | None:
         """Why the live route cannot become what the spec asks for; None when it can, or is that already.
 
-        Raises ClusterError when the API server does not answer.
+        A route that is not known to be accepted does not replace the live one. Raises ClusterError at the first error
+        for an answer.
         """
         wanted = service.spec.traffic.gateway
         kept = kept_traffic.traffic_of(live, wanted) if live is not None and wanted is not None else None
         if wanted is None or kept is None or drift.matches(_shape(service, wanted), _shape(service, kept)):
             self._dry_run.forget()
             return None
-        refusal = await self._dry_run.refusal(service.generation, lambda: _shape(service, wanted), now)
-        if refusal is None:
+        objection = await self._dry_run.objection(service.generation, lambda: _shape(service, wanted), now)
+        if objection is None:
             return None
-        words = f"the API server refuses the HTTPRoute that spec.traffic.gateway asks for: {refusal}"
+        told = "refuses" if objection.answered else "did not answer when asked about"
+        words = f"the API server {told} the HTTPRoute that spec.traffic.gateway asks for: {objection.words}"
         return Blocker(Reason.INVALID_ROUTE, words[:4096])
 
 

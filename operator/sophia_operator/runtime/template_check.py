@@ -19,17 +19,29 @@ class TemplateCheck:
     def __init__(self, cluster: Cluster) -> None:
         self._dry_run = DryRun(cluster)
 
+    def forget(self) -> None:
+        """The service is not looked at any more."""
+        self._dry_run.forget()
+
+    def wait(self, now: datetime) -> float | None:
+        """Seconds until there is something to ask or to hear; None when there is not."""
+        return self._dry_run.wait(now)
+
     async def refusal(self, service: ServiceView, observed: Observed, now: datetime) -> str | None:
         """Why the template is refused, in the API server's words; None when it is not, or there is nothing to ask.
 
-        Raises ClusterError when the API server does not answer.
+        One that is not known to be accepted counts as refused. Raises ClusterError at the first error for an answer.
         """
         wanted = roles.wanted_hash(service, observed)
         if wanted is None or any(r.spec.hash == wanted for r in observed.releases):
             self._dry_run.forget()
             return None
         question = (service.generation, wanted)
-        return await self._dry_run.refusal(question, lambda: _probe_object(service, observed, wanted, now), now)
+        objection = await self._dry_run.objection(question, lambda: _probe_object(service, observed, wanted, now), now)
+        if objection is None or objection.answered:
+            return objection.words if objection is not None else None
+        # It is told behind "the API server refuses spec.template:".
+        return f"whether it really does is not known, since it did not answer when asked ({objection.words})"
 
 
 def _probe_object(service: ServiceView, observed: Observed, wanted: str, now: datetime) -> dict[str, Any]:
