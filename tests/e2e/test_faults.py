@@ -103,7 +103,8 @@ def test_gateway_rolled_in_mid_stage(loaded: Make) -> None:
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
     world.service.wait_stage(2, 0)
     old = {p["metadata"]["name"] for p in api.list("Pod", "projectcontour", "app=envoy")}
-    restarted = {"spec": {"template": {"metadata": {"annotations": {"restarted-by-test": world.service.namespace}}}}}
+    # As `kubectl rollout restart` does; the time is another one when the cluster stays for the next run.
+    restarted = {"spec": {"template": {"metadata": {"annotations": {"restarted-by-test": str(time.time())}}}}}
     api.merge("Deployment", "projectcontour", "envoy", restarted)
 
     def replaced() -> bool | None:
