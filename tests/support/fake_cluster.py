@@ -7,6 +7,7 @@ may let it fail, or end the process before or after its effect.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -169,7 +170,7 @@ class FakeCluster:
                 self._announce(self._stamped(obj), gone=True)
 
     def collect_garbage(self) -> int:
-        """Delete what lost every owner. Returns how many objects went."""
+        """Delete what lost every owner, and take owners that are gone off the rest. Returns how many objects went."""
         count = 0
         while True:
             uids = {obj["metadata"]["uid"] for obj in self._objects.values()}
@@ -181,8 +182,17 @@ class FakeCluster:
             for kind, namespace, name in orphans:
                 self.remove(kind, name, namespace)
             if not orphans:
+                self._drop_dead_owners(uids)
                 return count
             count += len(orphans)
+
+    def _drop_dead_owners(self, uids: set[str]) -> None:
+        for (kind, namespace, name), obj in list(self._objects.items()):
+            owners = obj["metadata"].get("ownerReferences") or []
+            living = [o for o in owners if o["uid"] in uids]
+            if living != owners:
+                left = {"ownerReferences": living}
+                self.edit(kind, name, functools.partial(_amend_metadata, left), namespace=namespace)
 
     def watch(self, watcher: Watcher) -> None:
         """A process starts to watch: it is told of everything that is there, and of every change from then on."""
@@ -340,3 +350,7 @@ def _key(obj: Object) -> Key:
 
 def _shell(ref: ObjectRef) -> Object:
     return {"kind": ref.kind, "metadata": {"name": ref.name, "namespace": ref.namespace}}
+
+
+def _amend_metadata(changes: Mapping[str, Any], obj: dict[str, Any]) -> None:
+    obj["metadata"].update(changes)

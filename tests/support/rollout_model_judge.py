@@ -38,8 +38,10 @@ class Rules(StatusRules):
 
     def deleted(self, about: Pass, kind: str, name: str, before: Any) -> None:
         """A child, or a Release, was deleted."""
-        if kind == DEPLOYMENT:
+        if kind == DEPLOYMENT and self._world.api.get(RELEASE, name) is not None:
             self._scaled(about, name, before["spec"]["replicas"], 0)
+        elif kind == DEPLOYMENT and self._world.shares().get(name):
+            raise self.broke("I2", f"the Deployment {name} was deleted, and it serves")
         if kind == ROUTE or name in [names.color_service(APP, c) for c in Color]:
             raise self.broke("I7", f"{kind} {name} was deleted")
         if kind == RELEASE and (self._world.shares().get(name) or name in (self.stable(), self.active())):

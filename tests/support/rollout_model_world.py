@@ -196,9 +196,6 @@ class World:
     def step_deployments(self) -> None:
         """The controllers of Deployments, and the garbage collector."""
         api = self.api
-        for name in api.names(DEPLOYMENT):
-            if api.get(RELEASE, name) is None:
-                api.delete(DEPLOYMENT, name)
         for name in api.names(CONFIG_MAP):
             found = api.get(CONFIG_MAP, name)
             if name == "settings" or found is None:

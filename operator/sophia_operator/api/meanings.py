@@ -66,7 +66,7 @@ REASON_MEANINGS: Final[Mapping[Reason, str]] = {
     Reason.PROMOTED_BY_INTENT: "Somebody set the Release's intent to Promote, which skips the remaining stages.",
     Reason.INVALID_SPEC: "The spec breaks a rule that admission did not check; the message names it.",
     Reason.INVALID_TEMPLATE: "The API server refuses the pod template; the message has its words.",
-    Reason.INVALID_ROUTE: "The API server refuses the HTTPRoute of `traffic.gateway`; the message has its words.",
+    Reason.INVALID_ROUTE: "The API server refuses the HTTPRoute of `traffic.gateway`, or did not answer when asked.",
     Reason.INVALID_QUERY: "Prometheus refuses a query; the message names the gate and has its words.",
     Reason.GATEWAY_NOT_FOUND: "A Gateway in parentRefs does not exist; create it, or mend the reference.",
     Reason.HOSTNAME_TAKEN: "Another route answers to the host name already; choose another, or remove that route.",

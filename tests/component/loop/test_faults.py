@@ -218,3 +218,32 @@ async def test_an_abort_that_comes_between_decision_and_write_wins() -> None:
 
     await harness.run_until(over, every=2.0)
     assert all(shares == {"app-1": 100} for shares in seen)
+
+
+@pytest.mark.parametrize("after_seconds", [1, 120])
+async def test_deleting_the_release_that_serves_takes_no_users_away(after_seconds: int) -> None:
+    harness = Harness(managed_service())
+    await harness.run_until(harness.settled)
+    harness.change("app:2")
+    await harness.run_until(lambda: harness.state("app-2") == "Promoted")
+    await harness.run(after_seconds)
+    harness.cluster.remove("Release", "app-2")
+    for _ in range(200):
+        await harness.run(0.5)
+        assert all(harness.controllers.ready_pods(release) > 0 for release in harness.shares())
+        if harness.settled():
+            break
+    assert harness.state("app-3") == "Promoted"
+    await harness.run(120)
+    assert harness.cluster.find("Deployment", "app-2") is None
+
+
+async def test_deleting_the_only_release_takes_no_users_away() -> None:
+    harness = Harness(managed_service())
+    await harness.run_until(harness.settled)
+    harness.cluster.remove("Release", "app-1")
+    for _ in range(100):
+        await harness.run(0.5)
+        assert all(harness.controllers.ready_pods(release) > 0 for release in harness.shares())
+    assert harness.shares() == {"app-2": 100}
+    assert harness.cluster.find("Deployment", "app-1") is None

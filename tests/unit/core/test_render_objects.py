@@ -39,12 +39,15 @@ def test_every_object_is_marked_and_owned(name: str) -> None:
         assert meta["namespace"] == case.service.namespace
         component = meta["labels"]["app.kubernetes.io/component"]
         assert meta["labels"].items() >= names.common_labels(case.service.name, component).items()
-        (owner,) = meta["ownerReferences"]
+        owner, *others = meta["ownerReferences"]
         if obj["kind"] == "Deployment":
             assert (owner["kind"], owner["name"], owner["uid"]) == ("Release", meta["name"], uids[meta["name"]])
             selector = obj["spec"]["selector"]["matchLabels"].items()
             assert selector <= obj["spec"]["template"]["metadata"]["labels"].items()
+            assert [(o["kind"], o["uid"]) for o in others] == [("ManagedService", case.service.uid)]
+            assert not any("controller" in o for o in others)
         else:
+            assert not others
             assert (owner["kind"], owner["uid"]) == ("ManagedService", case.service.uid)
         assert owner["apiVersion"] == "sophia.ai/v1alpha1"
         assert owner["controller"] is True

@@ -22,7 +22,7 @@ def deployment(service: ServiceView, release: ReleaseView, color: Color | None, 
             "name": release.name,
             "namespace": service.namespace,
             "labels": _labels(service.name, release.name, color),
-            "ownerReferences": [metadata.release_owner(release)],
+            "ownerReferences": [metadata.release_owner(release), metadata.service_co_owner(service)],
         },
         "spec": {
             "replicas": replicas,

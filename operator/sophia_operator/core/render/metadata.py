@@ -21,6 +21,11 @@ def service_owner(service: ServiceView) -> dict[str, Any]:
     return _owner("ManagedService", service.name, service.uid, controller=True)
 
 
+def service_co_owner(service: ServiceView) -> dict[str, Any]:
+    """Second owner of what a Release controls: who deletes the Release by hand does not take its pods from users."""
+    return _owner("ManagedService", service.name, service.uid, controller=False)
+
+
 def release_owner(release: ReleaseView) -> dict[str, Any]:
     """Owner reference to a Release."""
     return _owner("Release", release.name, release.uid, controller=True)
