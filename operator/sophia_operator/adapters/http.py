@@ -7,8 +7,10 @@ import contextlib
 import ssl
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final
+from typing import Any, Final
 
 import httpx
 
@@ -20,6 +22,9 @@ from sophia_operator.core.names import COLOR_HEADER
 _LARGEST_BODY: Final = 1024 * 1024
 _PROBES_AT_ONCE: Final = 10
 _PROBE_SECONDS: Final = 2.0
+#: For all probes of one look together: what the next gate look waits for at most when a gateway hangs.
+_ALL_PROBES_SECONDS: Final = 3.0
+_MOST_UNANSWERED_IN_A_ROW: Final = 10
 _MOST_PROBES: Final = 1_000
 #: Of a probe's answer only so much is read, so that its connection can be used again.
 _PROBE_BODY: Final = 64 * 1024
@@ -29,11 +34,56 @@ _UNSENDABLE: Final = "the request cannot be sent as it is written: check URL, pa
 _FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, ValueError, ExceptionGroup)
 
 
+@dataclass(frozen=True, slots=True)
+class _Probed:
+    """What came of one probe: a colour, or why there is none."""
+
+    color: Color | None
+    why: str = ""
+    answered: bool = True
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Probes of one look: how many are wanted, and what came of those that are done."""
+
+    wanted: int
+    done: list[_Probed] = field(default_factory=list)
+    unanswered_in_a_row: int = 0
+    why_ended: str = ""
+
+    @property
+    def left(self) -> int:
+        return self.wanted - len(self.done)
+
+    def add(self, probed: _Probed) -> None:
+        self.done.append(probed)
+        # An answer without a mark costs no time, so it is no reason to give up.
+        self.unanswered_in_a_row = 0 if probed.answered else self.unanswered_in_a_row + 1
+        if self.unanswered_in_a_row >= _MOST_UNANSWERED_IN_A_ROW:
+            self.why_ended = f"given up, as {self.unanswered_in_a_row} in a row had no answer"
+
+    def result(self) -> ProbeResult:
+        """Whatever has no answer yet counts as failed."""
+        colors = Counter(p.color for p in self.done if p.color is not None)
+        reasons = Counter(p.why for p in self.done if p.color is None)
+        if self.left:
+            reasons[self.why_ended] = self.left
+        words = [f"{number} of {self.wanted}: {why}" for why, number in reasons.most_common(_REASONS_SHOWN)]
+        return ProbeResult(by_color=dict(colors), other=reasons.total(), message="; ".join(words))
+
+
 class HttpRequests:
     """Implements `ports.Requests`. Follows no redirect, keeps no cookie (a gateway's would pin marked requests to one
-    colour), reads no proxy settings. Close it to end its connections."""
+    colour), reads no proxy settings. Close it to end its connections.
 
-    def __init__(self, *, verify: ssl.SSLContext | bool = True) -> None:
+    `sleep` measures the time that all probes of a look have together.
+    """
+
+    def __init__(
+        self, *, verify: ssl.SSLContext | bool = True, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._sleep = sleep
         self._client = httpx.AsyncClient(
             follow_redirects=False,
             trust_env=False,
@@ -80,22 +130,30 @@ class HttpRequests:
     async def probe(self, request: ProbeRequest) -> ProbeResult:
         """Marked requests through the Gateway, ten at a time. Never raises for what the network does.
 
-        Connections are used again: gateways choose the backend for each request, not for each connection.
+        Ends after 3 s, or when ten in a row had no answer: a gateway that hangs must not hold up the gates. Connections
+        are used again: gateways choose the backend for each request, not for each connection.
         """
-        count = min(request.count, _MOST_PROBES)
-        places = asyncio.Semaphore(_PROBES_AT_ONCE)
+        tally = _Tally(min(request.count, _MOST_PROBES))
+        limit: asyncio.Future[Any] = asyncio.ensure_future(self._sleep(_ALL_PROBES_SECONDS))
+        running: set[asyncio.Future[Any]] = set()
+        try:
+            while tally.left and not tally.why_ended:
+                more = min(_PROBES_AT_ONCE, tally.left) - len(running)
+                running |= {asyncio.ensure_future(self._probe_once(request)) for _ in range(more)}
+                await asyncio.wait({limit, *running}, return_when=asyncio.FIRST_COMPLETED)
+                done = {probe for probe in running if probe.done()}
+                running -= done
+                for probe in done:
+                    tally.add(probe.result())
+                if limit.done() and not tally.why_ended:
+                    tally.why_ended = f"no answer within the {_ALL_PROBES_SECONDS:.0f} s that all have together"
+        finally:
+            for unfinished in (limit, *running):
+                unfinished.cancel()
+            await asyncio.gather(limit, *running, return_exceptions=True)
+        return tally.result()
 
-        async def one() -> Color | str:
-            async with places:
-                return await self._probe_once(request)
-
-        answers = await asyncio.gather(*(one() for _ in range(count)))
-        colors = Counter(a for a in answers if isinstance(a, Color))
-        reasons = Counter(a for a in answers if not isinstance(a, Color))
-        words = [f"{number} of {count}: {reason}" for reason, number in reasons.most_common(_REASONS_SHOWN)]
-        return ProbeResult(by_color=dict(colors), other=reasons.total(), message="; ".join(words))
-
-    async def _probe_once(self, request: ProbeRequest) -> Color | str:
+    async def _probe_once(self, request: ProbeRequest) -> _Probed:
         headers = {k.lower(): v for k, v in request.headers.items()}
         url = request.base_url.rstrip("/") + request.path
         try:
@@ -105,14 +163,14 @@ class HttpRequests:
             ):
                 await _read(answer, _PROBE_BODY)
         except TimeoutError:
-            return f"no answer within {_PROBE_SECONDS:.0f} s"
+            return _Probed(None, f"no answer within {_PROBE_SECONDS:.0f} s", answered=False)
         except _FAILURES as problem:
-            return f"no answer: {_why(problem)}"
+            return _Probed(None, f"no answer: {_why(problem)}", answered=False)
         mark = answer.headers.get(COLOR_HEADER)
         try:
-            return Color(mark)
+            return _Probed(Color(mark))
         except ValueError:
-            return f"answered {answer.status_code} without a mark"
+            return _Probed(None, f"answered {answer.status_code} without a mark")
 
     def _stream(
         self, method: str, url: str, host: str | None, headers: dict[str, str], content: bytes | None

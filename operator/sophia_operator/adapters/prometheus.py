@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import requests
 import urllib3.exceptions
@@ -46,6 +46,33 @@ class _Known:
     until: float
 
 
+_K = TypeVar("_K", bound=Hashable)
+_T = TypeVar("_T")
+
+
+class _Shared(Generic[_K, _T]):
+    """One thing for each key, kept only while somebody uses it: namespaces and Secrets come and go."""
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+        self._kept: dict[_K, tuple[_T, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def take(self, key: _K) -> _T:
+        """The thing, the same for all who use it at once. Each gives it back once."""
+        thing, users = self._kept.get(key) or (self._make(), 0)
+        self._kept[key] = (thing, users + 1)
+        return thing
+
+    def give_back(self, key: _K) -> None:
+        """One user less."""
+        thing, users = self._kept.pop(key)
+        if users > 1:
+            self._kept[key] = (thing, users - 1)
+
+
 class PrometheusMetrics:
     """Implements `ports.Metrics`.
 
@@ -66,9 +93,9 @@ class PrometheusMetrics:
         self._read_secret = read_secret
         self._clock = clock
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="prometheus")
-        self._lanes: dict[str, asyncio.Semaphore] = {}
+        self._lanes: _Shared[str, asyncio.Semaphore] = _Shared(lambda: asyncio.Semaphore(_THREADS_A_NAMESPACE))
         self._secrets: dict[tuple[str, str], _Known] = {}
-        self._reading: dict[tuple[str, str], asyncio.Lock] = {}
+        self._reading: _Shared[tuple[str, str], asyncio.Lock] = _Shared(asyncio.Lock)
         self._sessions: OrderedDict[tuple[str, bytes], PrometheusSession] = OrderedDict()
 
     async def query(self, namespace: str, request: MetricsRequest) -> MetricsAnswer:
@@ -97,19 +124,28 @@ class PrometheusMetrics:
     async def _ask(
         self, namespace: str, session: PrometheusSession, query: str, access: PrometheusAccess
     ) -> MetricsAnswer:
-        lane = self._lanes.setdefault(namespace, asyncio.Semaphore(_THREADS_A_NAMESPACE))
-        await lane.acquire()
+        lane = self._lanes.take(namespace)
+        try:
+            await lane.acquire()
+        except BaseException:  # the time limit ran out while waiting
+            self._lanes.give_back(namespace)
+            raise
+
+        def leave() -> None:
+            lane.release()
+            self._lanes.give_back(namespace)
+
         try:
             running = self._threads.submit(_answer, session, query, access)
         except RuntimeError:  # closed meanwhile
-            lane.release()
+            leave()
             return MetricsOutage("the operator is stopping")
         loop = asyncio.get_running_loop()
 
         def give_back(_: Future[Any]) -> None:
             # A thread that outlives its time limit keeps its place until it ends.
             if not loop.is_closed():
-                loop.call_soon_threadsafe(lane.release)
+                loop.call_soon_threadsafe(leave)
 
         running.add_done_callback(give_back)
         answer, rejected = await asyncio.wrap_future(running)
@@ -133,18 +169,25 @@ class PrometheusMetrics:
 
     async def _secret(self, namespace: str, name: str) -> Mapping[str, bytes]:
         key = (namespace, name)
-        async with self._reading.setdefault(key, asyncio.Lock()):
-            now = self._clock()
-            self._secrets = {k: known for k, known in self._secrets.items() if known.until > now}
-            if key not in self._secrets:
-                try:
-                    data = await self._read_secret(namespace, name)
-                except LookupError as missing:
-                    raise CredentialsError("it is missing") from missing
-                except ClusterError as problem:
-                    raise CredentialsError(f"it cannot be read ({problem.refusal.value})") from problem
-                self._secrets[key] = _Known(data, now + _SECRET_SECONDS)
-            return self._secrets[key].data
+        lock = self._reading.take(key)
+        try:
+            async with lock:
+                return await self._read_unless_known(key)
+        finally:
+            self._reading.give_back(key)
+
+    async def _read_unless_known(self, key: tuple[str, str]) -> Mapping[str, bytes]:
+        now = self._clock()
+        self._secrets = {k: known for k, known in self._secrets.items() if known.until > now}
+        if key not in self._secrets:
+            try:
+                data = await self._read_secret(*key)
+            except LookupError as missing:
+                raise CredentialsError("it is missing") from missing
+            except ClusterError as problem:
+                raise CredentialsError(f"it cannot be read ({problem.refusal.value})") from problem
+            self._secrets[key] = _Known(data, now + _SECRET_SECONDS)
+        return self._secrets[key].data
 
 
 def _answer(session: PrometheusSession, query: str, access: PrometheusAccess) -> tuple[MetricsAnswer, bool]:

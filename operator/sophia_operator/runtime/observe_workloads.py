@@ -26,13 +26,16 @@ def deployment_view(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, A
     # While pods of an older template are around, the counts of the Deployment bound those of the current one.
     total, updated = int(status.get("replicas", 0)), int(status.get("updatedReplicas", 0))
     old = max(0, total - updated)
+    wanted, of_current = int(spec.get("replicas", 1)), max(0, ready - old)
+    # Pods that ended stay around long after others took their place: only while some are missing do they matter.
+    ended = [p for p in pods if _has_failed(p)] if of_current < wanted else []
     return DeploymentView(
         release=meta["name"],
-        spec_replicas=int(spec.get("replicas", 1)),
+        spec_replicas=wanted,
         pods=max(0, len(living) - old),
-        ready_pods=max(0, ready - old),
+        ready_pods=of_current,
         current=current,
-        problem=worst_problem(deployment, living),
+        problem=worst_problem(deployment, living, ended),
     )
 
 
@@ -41,19 +44,28 @@ def is_ending(pod: Mapping[str, Any]) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp")) or pod["status"].get("phase") in ("Succeeded", "Failed")
 
 
+def _has_failed(pod: Mapping[str, Any]) -> bool:
+    return pod["status"].get("phase") == "Failed" and not pod["metadata"].get("deletionTimestamp")
+
+
 def is_ready(pod: Mapping[str, Any]) -> bool:
     """Whether the pod says that it is ready."""
     return any(c["type"] == "Ready" and c.get("status") == "True" for c in pod["status"].get("conditions", ()))
 
 
-def worst_problem(deployment: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> PodProblem | None:
-    """Why pods do not become ready; None when nothing is known to be wrong."""
+def worst_problem(
+    deployment: Mapping[str, Any], pods: Iterable[Mapping[str, Any]], ended: Iterable[Mapping[str, Any]] = ()
+) -> PodProblem | None:
+    """Why pods do not become ready; None when nothing is known to be wrong. `ended` are those that failed for good."""
     problems = [p for pod in pods if (p := _pod_problem(pod)) is not None]
     for condition in deployment.get("status", {}).get("conditions", ()):
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             message = condition.get("message", "")
             quota = "exceeded quota" in message or "must specify" in message
             problems.append(PodProblem(Reason.QUOTA_EXCEEDED if quota else Reason.NOT_READY, message))
+    # Last, so that what is wrong with a living pod is told before it; of those that ended, the newest.
+    newest_first = sorted(ended, key=lambda p: p["metadata"].get("creationTimestamp", ""), reverse=True)
+    problems += [p for pod in newest_first if (p := _end_of(pod)) is not None]
     return min(problems, key=lambda p: _RANK.index(p.reason), default=None)
 
 
@@ -77,6 +89,15 @@ def _pod_problem(pod: Mapping[str, Any]) -> PodProblem | None:
         ):
             return PodProblem(Reason.NOT_READY, f"pod {name} cannot be scheduled: {condition.get('message', '')}")
     return None
+
+
+def _end_of(pod: Mapping[str, Any]) -> PodProblem | None:
+    """Why a pod was ended from outside; None when its own containers ended it, which gives no reason."""
+    name, reason = pod["metadata"]["name"], pod["status"].get("reason", "")
+    if not reason:
+        return None
+    end = "was evicted" if reason == "Evicted" else f"has failed ({reason})"
+    return PodProblem(Reason.NOT_READY, f"pod {name} {end}: {pod['status'].get('message', '')}".rstrip(": "))
 
 
 def _restarts(container: Mapping[str, Any]) -> str:

@@ -20,6 +20,8 @@ _META: Final = (
     "ownerReferences",
 )
 _POD_CONDITIONS: Final = ("Ready", "PodScheduled", "ContainersReady")
+#: Of why a pod ended only so much is kept: the kubelet lists what every container used.
+_POD_MESSAGE: Final = 200
 
 CONFIG_KINDS: Final = ("ConfigMap", "Secret")
 
@@ -69,7 +71,8 @@ def _pod(obj: Mapping[str, Any]) -> dict[str, Any]:
     containers = [
         _container(c) for c in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
     ]
-    return {"status": {"phase": status.get("phase"), "conditions": conditions, "containerStatuses": containers}}
+    why = {key: status[key][:_POD_MESSAGE] for key in ("reason", "message") if status.get(key)}
+    return {"status": {"phase": status.get("phase"), "conditions": conditions, "containerStatuses": containers, **why}}
 
 
 def _container(status: Mapping[str, Any]) -> dict[str, Any]:

@@ -184,3 +184,92 @@ async def test_probe_gives_each_request_two_seconds(http: HttpRequests, monkeypa
         result = await asyncio.wait_for(http.probe(probe_request(url, 5)), 2)
     assert result.other == 5
     assert "no answer within" in result.message
+
+
+class Limit:
+    """The time that all probes have together; it runs out when the test says so."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        await self.over.wait()
+
+
+async def test_probe_counts_what_was_answered_when_the_time_for_all_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sophia_operator.adapters.http._PROBE_SECONDS", 60)
+    limit, turns, go_on = Limit(), 0, asyncio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal turns
+        turns += 1
+        if turns > 10:
+            # Ten are sent at once: when ten more are here, the first ten are answered.
+            if turns == 20:
+                limit.over.set()
+            await go_on.wait()
+        return web.Response(headers={"x-sophia-color": "blue"})
+
+    http = HttpRequests(sleep=limit)
+    async with serving(handler) as url:
+        result = await http.probe(probe_request(url, 100))
+        go_on.set()
+    await http.close()
+    assert limit.seconds == [3.0]
+    assert result.by_color == {Color.BLUE: 10}
+    assert result.other == 90
+    assert result.message == "90 of 100: no answer within the 3 s that all have together"
+    assert turns == 20
+
+
+async def test_probe_gives_up_after_ten_in_a_row_without_an_answer() -> None:
+    http, turns = HttpRequests(sleep=Limit()), 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal turns
+        turns += 1
+        if turns <= 5:
+            return web.Response(headers={"x-sophia-color": "blue"})
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with serving(handler) as url:
+        result = await http.probe(probe_request(url, 100))
+    await http.close()
+    assert result.by_color == {Color.BLUE: 5}
+    assert result.other == 95
+    assert "given up, as" in result.message
+    assert "of 100: no answer: the connection broke" in result.message
+    assert turns < 40
+
+
+async def test_answers_without_a_mark_are_no_reason_to_give_up(http: HttpRequests) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+    async with serving(handler) as url:
+        result = await http.probe(probe_request(url, 40))
+    assert result.message == "40 of 40: answered 503 without a mark"
+
+
+async def test_a_probe_that_is_stopped_leaves_no_request_behind(http: HttpRequests) -> None:
+    here, gone = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        here.set()
+        await gone.wait()
+        return web.Response()
+
+    async with serving(handler) as url:
+        before = asyncio.all_tasks()
+        asking = asyncio.create_task(http.probe(probe_request(url, 20)))
+        await here.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        left = [repr(task.get_coro()) for task in asyncio.all_tasks() - before]
+        assert [task for task in left if "_probe_once" in task or "sleep" in task] == []
+        gone.set()

@@ -365,3 +365,71 @@ async def test_after_close_there_is_no_answer(make: Any) -> None:
     metrics = make()
     await metrics.close()
     assert isinstance(await ask(metrics, "http://127.0.0.1:1"), MetricsOutage)
+
+
+async def test_namespaces_and_secrets_that_are_not_asked_for_any_more_are_forgotten(make: Any) -> None:
+    secrets = Secrets(**{f"shop-{turn}/prom": {"token": b"x"} for turn in range(3)})
+    metrics = make(secrets=secrets)
+    async with serving(answering(vector(({}, "1")))) as url:
+        for turn in range(5):  # two have no Secret
+            access = PrometheusAccess(url=url, secret_name="prom")
+            await metrics.query(f"shop-{turn}", MetricsRequest("gate/x", "vector(1)", access))
+    await asyncio.sleep(0)
+    assert (len(metrics._lanes), len(metrics._reading)) == (0, 0)
+
+
+async def test_a_secret_is_read_by_one_at_a_time_whoever_gives_up_meanwhile(make: Any) -> None:
+    reading, most, go_on = 0, 0, asyncio.Event()
+
+    class Slow(Secrets):
+        async def read(self, namespace: str, name: str) -> Mapping[str, bytes]:
+            nonlocal reading, most
+            reading, most = reading + 1, max(most, reading + 1)
+            try:
+                await go_on.wait()
+                return await super().read(namespace, name)
+            finally:
+                reading -= 1
+
+    secrets = Slow(**{"shop/prom": {"token": b"x"}})
+    metrics = make(secrets=secrets)
+    async with serving(answering(vector(({}, "1")))) as url:
+        asking = [asyncio.create_task(ask(metrics, url, secret="prom")) for _ in range(4)]
+        while not reading:
+            await asyncio.sleep(0)
+        for waiting in asking[1:3]:
+            waiting.cancel()
+        await asyncio.gather(*asking[1:3], return_exceptions=True)
+        asking.append(asyncio.create_task(ask(metrics, url, secret="prom")))
+        await asyncio.sleep(0)
+        go_on.set()
+        answers = await asyncio.gather(asking[0], *asking[3:])
+    assert answers == [Samples({"": 1})] * 3
+    assert (most, secrets.reads) == (1, 1)
+
+
+async def test_a_place_that_was_waited_for_in_vain_is_given_back(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prometheus, "_THREADS_A_NAMESPACE", 1)
+    here, go_on, at_once, most = asyncio.Event(), asyncio.Event(), 0, 0
+
+    async def handler(request: web.Request) -> web.Response:
+        nonlocal at_once, most
+        at_once, most = at_once + 1, max(most, at_once + 1)
+        here.set()
+        await go_on.wait()
+        at_once -= 1
+        return web.Response(text=vector(({}, "1")))
+
+    metrics = make()
+    async with serving(handler) as url:
+        first = asyncio.create_task(ask(metrics, url))
+        await here.wait()
+        second, third = (asyncio.create_task(ask(metrics, url)) for _ in range(2))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        go_on.set()
+        assert list(await asyncio.gather(first, third)) == [Samples({"": 1})] * 2
+    await asyncio.sleep(0)
+    assert most == 1
+    assert len(metrics._lanes) == 0

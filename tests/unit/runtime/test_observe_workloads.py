@@ -8,7 +8,7 @@ import pytest
 
 from sophia_operator.api.conditions import Reason
 from sophia_operator.core.names import LABEL_RELEASE
-from sophia_operator.core.views import EndpointsView
+from sophia_operator.core.views import EndpointsView, PodProblem
 from sophia_operator.runtime.observe_workloads import deployment_view, endpoints_view
 
 
@@ -96,6 +96,39 @@ def test_problems_of_pods(pods: list[dict[str, Any]], reason: Reason, words: str
 def test_pods_that_only_start_are_no_problem() -> None:
     starting = pod(ready=False, containers=[waiting("ContainerCreating")])
     assert deployment_view(deployment(), [starting]).problem is None
+
+
+def evicted(name: str = "app-1-x", **metadata: Any) -> dict[str, Any]:
+    words = {"reason": "Evicted", "message": "The node was low on resource: memory."}
+    return pod(name, ready=False, phase="Failed", metadata=metadata, **words)
+
+
+def test_an_evicted_pod_is_told_while_pods_are_missing() -> None:
+    pods = [evicted(), pod("a"), pod("b", ready=False, containers=[waiting("ContainerCreating")])]
+    problem = deployment_view(deployment(), pods).problem
+    assert problem == PodProblem(Reason.NOT_READY, "pod app-1-x was evicted: The node was low on resource: memory.")
+    assert deployment_view(deployment(), [evicted(), pod("a"), pod("b")]).problem is None
+
+
+def test_of_pods_that_ended_the_newest_is_told_after_those_that_live() -> None:
+    ended = [
+        evicted("old", creationTimestamp="2026-01-01T00:00:00Z"),
+        evicted("new", creationTimestamp="2026-01-02T00:00:00Z"),
+        evicted("gone", creationTimestamp="2026-01-03T00:00:00Z", deletionTimestamp="2026-01-03T01:00:00Z"),
+    ]
+    problem = deployment_view(deployment(), ended).problem
+    assert problem is not None
+    assert problem.message.startswith("pod new was evicted")
+    living = pod("b", ready=False, containers=[waiting("CreateContainerConfigError", "no key")])
+    problem = deployment_view(deployment(), [*ended, living]).problem
+    assert problem is not None
+    assert problem.message.startswith("pod b, container app")
+
+
+def test_other_ends_of_pods_are_told_by_their_reason() -> None:
+    problem = deployment_view(deployment(), [pod(ready=False, phase="Failed", reason="NodeLost")]).problem
+    assert problem == PodProblem(Reason.NOT_READY, "pod app-1-x has failed (NodeLost)")
+    assert deployment_view(deployment(), [pod(ready=False, phase="Failed")]).problem is None
 
 
 def test_a_quota_is_the_worst_problem() -> None:

@@ -165,3 +165,13 @@ def test_of_pods_and_endpoints_only_what_is_read_is_kept() -> None:
         ],
     }
     assert "spec" not in found
+
+
+def test_of_why_a_pod_ended_a_short_message_is_kept() -> None:
+    store = ObjectStore()
+    message = "The node was low on resource: memory. " + "Container app was using 1Gi. " * 50
+    store.put(obj(status={"phase": "Failed", "reason": "Evicted", "message": message}))
+    found = store.get("Pod", "shop", "a")
+    assert found is not None
+    assert found["status"]["reason"] == "Evicted"
+    assert found["status"]["message"] == message[:200]
