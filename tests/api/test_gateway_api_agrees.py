@@ -82,8 +82,15 @@ def _submit(api: Api, service: Object) -> None:
     api.submit(_route(service), "default", dry_run=True)
 
 
+def check_taken(api: Api, service: Object) -> None:
+    try:
+        _submit(api, service)
+    except RefusedError as error:
+        pytest.fail(f"the Gateway API refuses it: {error}")
+
+
 def test_the_whole_example_is_taken(gateway_api: Api) -> None:
-    _submit(gateway_api, _full())
+    check_taken(gateway_api, _full())
 
 
 @pytest.mark.parametrize("mutation", list(_cases()))
@@ -106,4 +113,4 @@ def test_a_rule_is_no_closer(gateway_api: Api, example: Example) -> None:
 @pytest.mark.parametrize("name", ["service-route-as-the-gateway-api-has-it", "service-parents-by-section"])
 def test_it_takes_what_we_call_its_own(gateway_api: Api, name: str) -> None:
     (example,) = (e for e in examples("valid") if str(e) == name)
-    _submit(gateway_api, example.documents[0])
+    check_taken(gateway_api, example.documents[0])

@@ -164,10 +164,17 @@ def _going_on(
         return Blocker(Reason.NO_RELEASE, "no release yet")
     ready = scene.observed.ready(stable.status.color, stable.name)
     if ready < scene.service.spec.replicas:
-        return Blocker(Reason.NOT_READY, f"{ready} of {scene.service.spec.replicas} pods of {stable.name} are ready")
+        return Blocker(Reason.NOT_READY, _short_of_pods(scene, stable, ready))
     if scene.observed.written_weight(stable.status.color) != 100 and scene.service.spec.replicas > 0:
         return Blocker(Reason.PROGRESSING, f"the route does not yet give {stable.name} all traffic")
     return None
+
+
+def _short_of_pods(scene: Scene, stable: ReleaseView, ready: int) -> str:
+    deployment = scene.observed.deployments.get(stable.name)
+    words = f"{ready} of {scene.service.spec.replicas} pods of {stable.name} are ready"
+    problem = deployment.problem if deployment is not None else None
+    return words if problem is None else f"{words}: {problem.message}"
 
 
 def _availability(scene: Scene) -> tuple[ConditionStatus, tuple[Reason, str]]:

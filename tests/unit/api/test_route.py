@@ -43,4 +43,5 @@ def test_what_is_wrong_is_named_where_it_is(change: dict[str, Any], path: tuple[
 
 @pytest.mark.parametrize("request_limit", ["0s", "0h0m", "1m", "60s", "59s1000ms"])
 def test_a_try_of_a_minute_fits_into_a_minute_and_into_no_limit(request_limit: str) -> None:
-    RouteRule.model_validate({"timeouts": {"request": request_limit, "backendRequest": "1m"}})
+    timeouts = {"request": request_limit, "backendRequest": "1m"}
+    assert RouteRule.model_validate({"timeouts": timeouts}).timeouts == timeouts

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from sophia_operator.api.conditions import ConditionType, find, is_true
+from sophia_operator.api.conditions import ConditionType, Reason, find, is_true
 from sophia_operator.api.release import Color, Intent
 from sophia_operator.core.findings import MetricsAnswer, MetricsRequest, Samples
+from sophia_operator.core.views import PodProblem
 from tests.support.sim import Sim, settled, sim
 
 
@@ -301,3 +302,13 @@ def test_pods_that_go_before_the_first_weight_have_until_the_deadline_to_come_ba
     world.run(5)
     assert world.state("app-2") == "Failed"
     assert world.weights == {Color.BLUE: 100, Color.GREEN: 0}
+
+
+def test_service_that_is_short_of_pods_says_why() -> None:
+    world = settled()
+    world.short["app-1"] = 1
+    world.problems["app-1"] = PodProblem(Reason.NOT_READY, "pod app-1-x was evicted: low on memory")
+    world.run(2)
+    ready = find(world.service.status.conditions, ConditionType.READY)
+    assert ready is not None
+    assert ready.message == "1 of 2 pods of app-1 are ready: pod app-1-x was evicted: low on memory"
