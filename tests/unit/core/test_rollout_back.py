@@ -397,20 +397,3 @@ def test_looks_before_the_weight_is_certain_never_pass_a_stage() -> None:
         world.run(1)
         assert len(world.decisions) < 100
     assert world.releases["app-2"].status.gates[0].looks == 0, "the stage took effect: its evidence begins anew"
-
-
-def test_kept_release_that_is_short_of_pods_gets_its_users_back_once_it_has_them() -> None:
-    world = settled(replicas=4)
-    world.change(image="app:2", replicas=4)
-    while world.state_or("app-2") != "Promoted":
-        world.run(1)
-    world.short["app-1"] = 1
-    world.change(image="app:1", replicas=4)
-    world.run(20)
-    assert world.weight_of("app-2") == 100
-    ready = find(world.service.status.conditions, ConditionType.READY)
-    assert ready is not None
-    assert "1 of 4 pods of app-1 are ready, 4 needed to go back to it" in ready.message
-    world.short.clear()
-    world.run(5)
-    assert world.weight_of("app-1") == 100
