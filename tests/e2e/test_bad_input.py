@@ -10,7 +10,7 @@ import pytest
 from hack.rig.api import ApiError
 from hack.rig.services import GATEWAY, Service, hostname, rollout, service, stages
 from tests.e2e.conftest import Loaded
-from tests.e2e.endings import goes_back, goes_forward, settles
+from tests.e2e.endings import goes_back, goes_forward, serves_alone, settles
 
 Make = Callable[..., Loaded]
 
@@ -38,6 +38,24 @@ def test_missing_gateway(loaded: Make) -> None:
     other.apply()
     other.wait_settled(1)
     settles(world, 1)
+    world.report()
+
+
+def test_serving_service_keeps_its_route_while_the_spec_names_no_gateway_that_there_is(loaded: Make) -> None:
+    world = loaded()
+    nowhere = {"parentRefs": [{"name": "nowhere", "namespace": "projectcontour"}], "hostnames": [world.service.host]}
+    world.service.apply(traffic={"gateway": nowhere})
+    stalled(world.service, "GatewayNotFound", "nowhere", "app-1 keeps serving")
+    serves_alone(world, 1)
+    world.service.apply()
+    settles(world, 1)
+    world.report()
+
+
+def test_serving_release_that_is_deleted_by_hand_takes_no_users_away(loaded: Make) -> None:
+    world = loaded(plan=rollout(stages=stages(50, 100, seconds=2)))
+    world.service.api.delete("Release", world.service.namespace, "app-1")
+    goes_forward(world, 2)
     world.report()
 
 
