@@ -24,7 +24,7 @@ from sophia_operator.core.views import Observed, ReleaseView, ServiceView
 #: So long the users' own requests have time to show a weight; then marked requests help.
 PROBE_AFTER_SECONDS = 10.0
 _FIRST_SHARE_SECONDS = 4.0
-_LONGEST_SHARE_SECONDS = 30
+_LONGEST_SHARE_SECONDS = 60
 _PREFLIGHT_WINDOW_SECONDS = 60
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,8 @@ from sophia_operator.core.findings import Findings, MetricsAnswer, MetricsOutage
 from sophia_operator.core.sighting import look_interval_seconds
 from sophia_operator.core.views import Observed
 from tests.support.sim import Sim, settled, until
+
+_WINDOW = re.compile(r"\[(\d+)s\]")
 
 
 class Blind(Sim):
@@ -149,3 +152,16 @@ def test_smoke_tests_that_cannot_be_sent_end_at_the_deadline_and_say_why() -> No
     last = world.releases["app-2"].status.outcome
     assert last is not None
     assert "could not be tried within 60 s" in last.message
+
+
+def test_share_is_asked_for_a_window_that_does_not_grow_for_ever() -> None:
+    world = settled()
+    world.__class__ = Lying
+    assert isinstance(world, Lying)
+    world.counts = {"blue": 5000.0, "green": 0.0}
+    world.change(image="app:2", rollout={"routeDeadlineSeconds": 600})
+    until_shifting(world)
+    world.run(300)
+    windows = {int(s) for n in world.asked for r in n.metrics if r.key == "share" for s in _WINDOW.findall(r.query)}
+    assert min(windows) == 4
+    assert max(windows) == 60
