@@ -34,12 +34,7 @@ func main() {
 	}
 
 	app := newApp(config, time.Now)
-	server := &http.Server{
-		Handler:           app.handler(),
-		ReadHeaderTimeout: 10 * time.Second,
-		// No idle timeout: a gateway keeps its connections open between requests, and a connection that the
-		// server closes at the instant a request is sent on it is a lost request.
-	}
+	server := newServer(app.handler())
 	listener, err := net.Listen("tcp", config.listen)
 	if err != nil {
 		log.Fatalf("cannot listen: %v", err)
@@ -51,6 +46,14 @@ func main() {
 	if err := run(server, listener, app, stop, config.drain); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// newServer returns a server that never closes a connection first. A gateway keeps its connections open between
+// requests, and one that is closed at the instant a request is sent on it is a lost request. So the server waits longer
+// than gateways do (Envoy: an hour), also for the first request: ReadHeaderTimeout would end a connection that the gateway
+// opened and did not need yet.
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{Handler: handler, IdleTimeout: 2 * time.Hour}
 }
 
 // run serves until a signal arrives on stop, then drains: for the time `drain` requests are still answered while
