@@ -237,7 +237,7 @@ async def test_a_killed_operator_goes_on_where_it_was(site: Site, start: Start) 
 
 async def test_a_standby_takes_over_from_one_that_ends(site: Site, start: Start) -> None:
     first = await start(identity="first")
-    await wait_until(lambda: _is_ready(first), "the first acts")
+    await wait_until(lambda: _leads(first), "the first acts")
     second = await start(identity="second")
     await wait_until(lambda: _is_ready(second), "the second stands by")
     assert "sophia_leader 0.0" in await second.metrics()
@@ -250,9 +250,14 @@ async def _is_ready(operator: Process) -> bool:
     return await operator.health("/readyz") == 200
 
 
+async def _leads(operator: Process) -> bool:
+    """Whether it holds the Lease. One that waits for it is ready, too."""
+    return "sophia_leader 1.0" in await operator.metrics()
+
+
 async def test_it_ends_when_it_loses_its_lease(site: Site, start: Start) -> None:
     operator = await start()
-    await wait_until(lambda: _is_ready(operator), "it acts")
+    await wait_until(lambda: _leads(operator), "it acts")
     lease = site.path("coordination.k8s.io/v1", "leases", "sophia-operator")
     site.api.patch(lease, {"spec": {"holderIdentity": "usurper"}})
     async with asyncio.timeout(20):
