@@ -252,7 +252,7 @@ async def _is_ready(operator: Process) -> bool:
 
 async def _leads(operator: Process) -> bool:
     """Whether it holds the Lease. One that waits for it is ready, too."""
-    return "sophia_leader 1.0" in await operator.metrics()
+    return await _is_ready(operator) and "sophia_leader 1.0" in await operator.metrics()
 
 
 async def test_it_ends_when_it_loses_its_lease(site: Site, start: Start) -> None:
