@@ -48,7 +48,7 @@ def test_serving_service_keeps_its_route_while_the_spec_names_no_gateway_that_th
     stalled(world.service, "GatewayNotFound", "nowhere", "app-1 keeps serving")
     serves_alone(world, 1)
     world.service.apply()
-    settles(world, 1)
+    goes_forward(world, 2)
     world.report()
 
 
