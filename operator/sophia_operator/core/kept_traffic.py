@@ -44,14 +44,15 @@ def traffic_of(route: Mapping[str, Any], wanted: GatewayTraffic) -> GatewayTraff
 
 def user_matches(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Matches of a rule but for those of marked requests."""
-    return [m for m in rule.get("matches") or () if not _is_marked(m)]
+    return [m for m in rule.get("matches") or () if not is_marked(m)]
 
 
 def is_for_probes(rule: Mapping[str, Any]) -> bool:
     """Whether a rule of an HTTPRoute is for the operator's own marked requests alone."""
     matches = rule.get("matches") or ()
-    return bool(matches) and all(_is_marked(match) for match in matches)
+    return bool(matches) and all(is_marked(match) for match in matches)
 
 
-def _is_marked(match: Mapping[str, Any]) -> bool:
+def is_marked(match: Mapping[str, Any]) -> bool:
+    """Whether a match of an HTTPRoute is about the mark of the operator's own requests."""
     return any(h.get("name", "").lower() == PROBE_HEADER for h in match.get("headers") or ())

@@ -298,6 +298,3 @@ class ServiceLoop:
         rest = min(resync, seconds if seconds is not None else resync) - MIN_INTERVAL_SECONDS
         if rest > 0:
             await self._world.wait(self._wake, rest)
-
-
-__all__ = ["MIN_INTERVAL_SECONDS", "Gone", "ServiceLoop"]

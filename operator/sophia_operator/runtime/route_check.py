@@ -20,19 +20,13 @@ from sophia_operator.ports import Cluster, Object
 from sophia_operator.runtime.dry_run import DryRun
 
 
-class RouteCheck:
+class RouteCheck(DryRun):
     """Asks once for each generation, and only about a route of another shape than the live one has."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self._dry_run = DryRun(cluster)
-
-    def forget(self) -> None:
-        """The service is not looked at any more."""
-        self._dry_run.forget()
-
-    def wait(self, now: datetime) -> float | None:
-        """Seconds until there is something to ask or to hear; None when there is not."""
-        return self._dry_run.wait(now)
+        super().__init__(cluster)
+        #: Generations of the service and of the live route that were found to have the same shape.
+        self._same: tuple[int, int] | None = None
 
     async def blocker(self, service: ServiceView, live: Object | None, now: datetime) -> Blocker | None:
         """Why the live route cannot become what the spec asks for; None when it can, or is that already.
@@ -41,11 +35,18 @@ class RouteCheck:
         for an answer.
         """
         wanted = service.spec.traffic.gateway
-        kept = kept_traffic.traffic_of(live, wanted) if live is not None and wanted is not None else None
-        if wanted is None or kept is None or drift.matches(_shape(service, wanted), _shape(service, kept)):
-            self._dry_run.forget()
+        if live is None or wanted is None:
+            self.forget()
             return None
-        objection = await self._dry_run.objection(service.generation, lambda: _shape(service, wanted), now)
+        generations = (service.generation, int(live["metadata"].get("generation", 0)))
+        if generations == self._same:
+            return None
+        kept = kept_traffic.traffic_of(live, wanted)
+        if kept is None or drift.matches(_shape(service, wanted), _shape(service, kept)):
+            self._same = generations
+            self.forget()
+            return None
+        objection = await self.objection(service.generation, lambda: _shape(service, wanted), now)
         if objection is None:
             return None
         told = "refuses" if objection.answered else "did not answer when asked about"

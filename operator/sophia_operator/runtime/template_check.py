@@ -9,23 +9,11 @@ from sophia_operator.api.release import Color, ReleaseStatus
 from sophia_operator.core import names, roles
 from sophia_operator.core.render.deployment import deployment
 from sophia_operator.core.views import Observed, ReleaseView, ServiceView
-from sophia_operator.ports import Cluster
 from sophia_operator.runtime.dry_run import DryRun
 
 
-class TemplateCheck:
+class TemplateCheck(DryRun):
     """Asks once for each generation and hash."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._dry_run = DryRun(cluster)
-
-    def forget(self) -> None:
-        """The service is not looked at any more."""
-        self._dry_run.forget()
-
-    def wait(self, now: datetime) -> float | None:
-        """Seconds until there is something to ask or to hear; None when there is not."""
-        return self._dry_run.wait(now)
 
     async def refusal(self, service: ServiceView, observed: Observed, now: datetime) -> str | None:
         """Why the template is refused, in the API server's words; None when it is not, or there is nothing to ask.
@@ -34,10 +22,10 @@ class TemplateCheck:
         """
         wanted = roles.wanted_hash(service, observed)
         if wanted is None or any(r.spec.hash == wanted for r in observed.releases):
-            self._dry_run.forget()
+            self.forget()
             return None
         question = (service.generation, wanted)
-        objection = await self._dry_run.objection(question, lambda: _probe_object(service, observed, wanted, now), now)
+        objection = await self.objection(question, lambda: _probe_object(service, observed, wanted, now), now)
         if objection is None or objection.answered:
             return objection.words if objection is not None else None
         # It is told behind "the API server refuses spec.template:".

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from sophia_operator.core.findings import Samples
-from sophia_operator.runtime.loop import MIN_INTERVAL_SECONDS
+from sophia_operator.runtime.waits import MIN_INTERVAL_SECONDS
 from tests.support.fake_cluster import Call, Fault
 from tests.support.fake_cluster_harness import Harness, managed_service
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from sophia_operator.api.release import Intent
+from sophia_operator.core import kept_traffic
 from sophia_operator.core.findings import Samples
 from sophia_operator.ports import Object
 from tests.component.loop.test_obstacles import foreign, served, stalled
-from tests.support.fake_cluster_harness import NAME, Harness, managed_service
+from tests.support.fake_cluster_harness import NAME, NAMESPACE, Harness, managed_service
 
 HOST = "app.example.com"
 
@@ -160,3 +161,20 @@ async def test_a_refused_route_is_asked_about_again() -> None:
     harness.cluster.admission = lambda _: None
     await harness.run(70, every=2.0)
     assert harness.settled()
+
+
+async def test_a_route_that_stands_is_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = await served()
+    await harness.run(5)
+    compared, traffic_of = 0, kept_traffic.traffic_of
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal compared
+        compared += 1
+        return traffic_of(*arguments)
+
+    monkeypatch.setattr(kept_traffic, "traffic_of", counted)
+    for _ in range(20):
+        harness.wakeups.event((NAMESPACE, NAME)).set()
+        await harness.once()
+    assert compared == 0

@@ -119,7 +119,7 @@ async def test_a_webhook_that_hangs_holds_no_pass(monkeypatch: pytest.MonkeyPatc
         return await apply(self, obj, dry_run=dry_run)
 
     monkeypatch.setattr(FakeCluster, "apply", hang)
-    harness.loop._template._dry_run._patience = 0.01
+    harness.loop._template._patience = 0.01
     harness.change("app:3")
     abort(harness)
     async with asyncio.timeout(20):

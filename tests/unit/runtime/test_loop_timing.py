@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sophia_operator.runtime.loop import MIN_INTERVAL_SECONDS, ServiceLoop
+from sophia_operator.runtime.loop import ServiceLoop
+from sophia_operator.runtime.waits import MIN_INTERVAL_SECONDS
 from tests.support.fake_cluster import Fault
 from tests.support.fake_cluster_harness import NAME, NAMESPACE, Harness
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from sophia_operator.api.release import Color
 from sophia_operator.api.traffic import GatewayTraffic, RouteRule, ServicePort
 from sophia_operator.core import names
+from sophia_operator.core.kept_traffic import is_marked
 from sophia_operator.core.render import metadata
 from sophia_operator.core.render.scene import Scene
 
@@ -89,7 +90,7 @@ def _marked_matches(rule: RouteRule, mark: str) -> list[dict[str, Any]]:
     marked: list[dict[str, Any]] = []
     for match in copy.deepcopy(rule.matches) or [{}]:
         headers = match.get("headers") or []
-        if len(headers) >= MAX_HEADERS or any(h["name"].lower() == names.PROBE_HEADER for h in headers):
+        if len(headers) >= MAX_HEADERS or is_marked(match):
             continue
         marked.append(match | {"headers": [*headers, {"type": "Exact", "name": names.PROBE_HEADER, "value": mark}]})
     return marked
