@@ -1,0 +1,118 @@
+"""`kubectl sophia model`: model routes, their scoreboards, and the choices that people make."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sophia_operator.cli import model_words, models, pins, tables
+from sophia_operator.cli.objects import parse_route
+from sophia_operator.cli.options import with_session
+from sophia_operator.cli.session import Api, Exit, Session
+
+
+class _StatusByDefault(TyperGroup):
+    """`kubectl sophia model NAME` is `kubectl sophia model status NAME`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            args = ["status", *args]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    name="model",
+    cls=_StatusByDefault,
+    help="Model routes: list, show and explain them; pin a model. With a NAME alone: show that route.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the ModelRoute.", show_default=False)]
+
+
+@app.command(name="list")
+@with_session
+def list_(
+    session: Session,
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="In every namespace.")] = False,
+) -> None:
+    """List routes: which model serves, which is the best, how they are."""
+    api = session.api()
+    found = api.routes(everywhere=everywhere)
+    if session.as_json:
+        session.print_json({"apiVersion": "v1", "kind": "List", "items": found})
+    elif not found:
+        session.say(f"no ModelRoutes {'anywhere' if everywhere else f'in namespace {api.namespace}'}")
+    else:
+        table = models.listed([parse_route(o) for o in found], session.now(), namespaces=everywhere)
+        tables.show(session.console, table)
+
+
+@app.command(short_help="Show the scoreboard of a route.")
+@with_session
+def status(session: Session, name: Name) -> None:
+    """Show a route: each model's rank, state, score and what that is made of; the switch under way; what was before.
+
+    Exit code 1 when clients are not served by a model that works, or something waits for a person.
+    """
+    obj = session.api().route(name)
+    seen = parse_route(obj)
+    if session.as_json:
+        session.print_json({"healthy": models.is_healthy(seen), "route": obj})
+    else:
+        session.console.print(models.draw(seen, session.now()))
+    raise typer.Exit(Exit.OK if models.is_healthy(seen) else Exit.BAD)
+
+
+@app.command(short_help="Say in words why that model serves.")
+@with_session
+def explain(session: Session, name: Name) -> None:
+    """Say in words why that model serves, and what would have to happen for a change.
+
+    Exit code 1 when clients are not served by a model that works, or something waits for a person.
+    """
+    seen = parse_route(session.api().route(name))
+    lines = model_words.explain(seen, session.now())
+    if session.as_json:
+        session.print_json({"healthy": models.is_healthy(seen), "explanation": lines})
+    else:
+        for line in lines:
+            session.say(line)
+    raise typer.Exit(Exit.OK if models.is_healthy(seen) else Exit.BAD)
+
+
+@app.command(short_help="Send all requests to one model, at once.")
+@with_session
+def pin(
+    session: Session,
+    name: Name,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model of the route.", show_default=False)],
+    reason: Annotated[
+        str | None, typer.Option("--reason", "-r", help="Why, for those who read it later.", show_default=False)
+    ] = None,
+) -> None:
+    """Send all requests to one model, at once, whatever the evidence says, until `unpin`."""
+    api = session.api()
+    route = parse_route(api.route(name))
+    _carry_out(session, api, name, pins.pin(route, model, reason, api.user(), session.now()), model)
+
+
+@app.command(short_help="Let the evidence decide again.")
+@with_session
+def unpin(session: Session, name: Name) -> None:
+    """Let the evidence decide again."""
+    api = session.api()
+    _carry_out(session, api, name, pins.unpin(parse_route(api.route(name))), None)
+
+
+def _carry_out(session: Session, api: Api, name: str, order: pins.PinOrder, pinned: str | None) -> None:
+    api.patch_route(name, order.operations)
+    if session.as_json:
+        session.print_json({"modelRoute": name, "pin": pinned})
+        return
+    session.say(f"ModelRoute {name}: {order.follows}.")
+    if order.owner is not None:
+        session.say(f"{order.owner} keeps this object as Git says and will undo it: change Git as well.")

@@ -1,0 +1,1 @@
+"""Decisions about ModelRoutes: pure functions over frozen values."""
