@@ -1,0 +1,1 @@
+"""What a CacheTier needs, decided: pure functions over frozen values."""
