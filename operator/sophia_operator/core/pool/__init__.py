@@ -1,0 +1,1 @@
+"""What a ConnectionPool needs, decided: pure functions over frozen values."""

@@ -1,0 +1,32 @@
+"""What is left of a statement when texts are taken out of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sophia_operator.adapters.postgres_literals import without_literals
+
+
+@pytest.mark.parametrize(
+    ("statement", "left"),
+    [
+        ("SELECT id FROM item WHERE id <= $1 AND a = $2", "SELECT id FROM item WHERE id <= $1 AND a = $2"),
+        ("ALTER ROLE app PASSWORD 'canary'", "ALTER ROLE app PASSWORD '…'"),
+        ("ALTER ROLE app PASSWORD 'ca''nary' VALID UNTIL 'x'", "ALTER ROLE app PASSWORD '…' VALID UNTIL '…'"),
+        (r"ALTER ROLE app PASSWORD E'ca\'canary' LOGIN", "ALTER ROLE app PASSWORD '…' LOGIN"),
+        ("ALTER ROLE app PASSWORD U&'canary'", "ALTER ROLE app PASSWORD U&'…'"),
+        ("CREATE SUBSCRIPTION s CONNECTION 'host=db password=can", "CREATE SUBSCRIPTION s CONNECTION '…'"),
+        (r"SELECT E'canary\\", "SELECT '…'"),
+        ("DO $$ can't $$ LANGUAGE sql", "DO '…' LANGUAGE sql"),
+        ("DO $a$ $$canary$$ ' $a$; SELECT 1", "DO '…'; SELECT 1"),
+        ("DO $a$ canary", "DO '…'"),
+        ("SELECT \"it's\" FROM t WHERE a = 'canary'", "SELECT \"it's\" FROM t WHERE a = '…'"),
+        ("SELECT 1 -- don't\n, 'canary'", "SELECT 1  \n, '…'"),
+        ("/* user='canary' */ SELECT 'canary'", "  SELECT '…'"),
+        ("SELECT 1 /* cut off: canary", "SELECT 1  "),
+        ("SELECT a$b$c, some'canary'", "SELECT a$b$c, some'…'"),
+        ("", ""),
+    ],
+)
+def test_texts_are_taken_out(statement: str, left: str) -> None:
+    assert without_literals(statement) == left
