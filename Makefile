@@ -50,8 +50,8 @@ type: setup ## Check types, strictly
 test: lint type verify ## Everything: checks, then all tests, with the real cluster for the end-to-end ones
 	$(CLUSTER_CLI) binaries
 	$(CLUSTER_CLI) images
-	$(RUN) pytest -m "not e2e" --numprocesses 2
-	$(RUN) pytest -m e2e $(BESIDE)
+	$(RUN) pytest -m "not e2e and not waits" --numprocesses 2
+	$(RUN) pytest -m "e2e or waits" $(BESIDE)
 
 .PHONY: test-unit
 test-unit: setup ## Only the tests that need no cluster
@@ -64,7 +64,7 @@ test-e2e: setup ## Only the end-to-end tests, on the real cluster (brought up if
 	$(RUN) pytest -m e2e $(BESIDE)
 
 .PHONY: demo
-demo: setup ## Bring up everything, promote a good change, roll back a bad one, under load; then clean up what it brought up
+demo: setup ## Bring up everything; a good change, a bad one, failovers, a cache, all under load; then clean up
 	$(RUN) python -m hack.demo
 
 .PHONY: cluster-up
@@ -84,7 +84,7 @@ chart: setup ## Check the Helm chart and package it into dist/
 	$(RUN) python -m hack.chart
 
 .PHONY: bench
-bench: bench-rollback_latency bench-overhead bench-scale ## Run every benchmark; results in out/bench/
+bench: bench-rollback_latency bench-overhead bench-scale bench-pool_connect bench-pool_failover bench-pool_scale bench-cache_flush bench-cache_scan bench-model_failover ## Run every benchmark; results in out/bench/
 
 .PHONY: bench-%
 bench-%: setup

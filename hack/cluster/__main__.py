@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from hack.cluster import binaries, bringup, console, debian, doctor, gobuild, images, recipes, shell
+from hack.cluster import binaries, bringup, console, debian, doctor, gobuild, images, litellm, portkey, recipes, shell
 from hack.cluster.daemons import DaemonError
 from hack.cluster.node.lifecycle import NodeError
 from hack.cluster.node.machine import UnsuitableError
@@ -97,9 +97,7 @@ def run(options: argparse.Namespace) -> int:
         case "env":
             print(bringup.environment())
         case "binaries":
-            print(binaries.ensure(_known(options.name) or bringup.wanted_programs()))
-            if options.prune:
-                console.say(f"Removed {len(binaries.prune())} files and folders of other versions.")
+            _provide(_known(options.name), prune=options.prune)
         case "images":
             for archive in images.build_all(options.name or bringup.wanted_images()):
                 print(archive)
@@ -110,6 +108,16 @@ def run(options: argparse.Namespace) -> int:
         case "doctor":
             return doctor.report()
     return 0
+
+
+def _provide(names: Sequence[str], *, prune: bool) -> None:
+    print(binaries.ensure(names or bringup.wanted_programs()))
+    if not names:
+        print(litellm.ensure())
+        print(portkey.ensure())
+    if prune:
+        old = [*binaries.prune(), *litellm.prune(), *portkey.prune()]
+        console.say(f"Removed {len(old)} files and folders of other versions.")
 
 
 def _known(names: Sequence[str]) -> list[str]:

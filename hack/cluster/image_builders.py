@@ -116,13 +116,14 @@ class BuildahBuilder:
         self._buildah(["push", "--quiet", spec.reference, target], timeout=_SAVE_SECONDS)
 
     def _mounts(self) -> list[str]:
-        """Let pip, inside the build, trust what this machine trusts and ask the index that it asks."""
+        """Let pip and npm, inside the build, trust what this machine trusts and ask the index that it asks."""
         if not _HOST_CERTIFICATES.exists():
             return []
-        settings = self._store / "pip.conf"
-        settings.write_text("[global]\n" + "".join(f"{line}\n" for line in _pip_settings()))
-        certificates = f"{_HOST_CERTIFICATES}:{_HOST_CERTIFICATES_INSIDE}:ro"
-        return ["--volume", certificates, "--volume", f"{settings}:/etc/pip.conf:ro"]
+        for_pip, for_npm = self._store / "pip.conf", self._store / "npmrc"
+        for_pip.write_text("[global]\n" + "".join(f"{line}\n" for line in _pip_settings()))
+        for_npm.write_text("".join(f"{line}\n" for line in _npm_settings()))
+        inside = {_HOST_CERTIFICATES: _HOST_CERTIFICATES_INSIDE, for_pip: "/etc/pip.conf", for_npm: "/etc/npmrc"}
+        return [word for here, there in inside.items() for word in ("--volume", f"{here}:{there}:ro")]
 
     def _make_base(self) -> None:
         tree = self._store / "base.tar"
@@ -161,3 +162,9 @@ def _pip_settings() -> list[str]:
     found = {name: os.environ.get("PIP_" + name.upper().replace("-", "_")) for name in names}
     certificates = f"cert = {_HOST_CERTIFICATES_INSIDE}"
     return [certificates, *(f"{name} = {value}" for name, value in found.items() if value)]
+
+
+def _npm_settings() -> list[str]:
+    """Return the lines of npmrc that matter inside a build: the certificates and the registry in use."""
+    registry = os.environ.get("npm_config_registry")  # noqa: SIM112 - this is how npm spells it
+    return [f"cafile={_HOST_CERTIFICATES_INSIDE}", *([f"registry={registry}"] if registry else [])]

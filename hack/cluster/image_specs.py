@@ -112,6 +112,60 @@ def all_images() -> list[ImageSpec]:
             files=("discovery/go.mod", "discovery/*.go"),
             PROMETHEUS_VERSION=versions.of("prometheus"),
         ),
+        _third_party("postgres", usually="30 s", files=("entrypoint.sh",), POSTGRES_VERSION=versions.of("postgres")),
+        ImageSpec(
+            name="sophia-pgbouncer",
+            tag="dev",
+            context="images/pgbouncer",
+            dockerfile="images/pgbouncer/Dockerfile",
+            arguments={"PGBOUNCER_VERSION": versions.of("pgbouncer")},
+            usually="15 s",
+        ),
+        # The same Dockerfile with a newer Debian's packages: tests change one image for the other.
+        ImageSpec(
+            name="pgbouncer-newer",
+            tag=versions.of("pgbouncer-newer"),
+            context="images/pgbouncer",
+            dockerfile="images/pgbouncer/Dockerfile",
+            arguments={"PGBOUNCER_VERSION": versions.of("pgbouncer-newer"), "DEBIAN_SUITE": "trixie"},
+            usually="15 s",
+        ),
+        ImageSpec(
+            name="sophia-redis",
+            tag="dev",
+            context="images/redis",
+            dockerfile="images/redis/Dockerfile",
+            # Debian counts from an epoch.
+            arguments={"SERVER_VERSION": f"5:{versions.of('redis')}"},
+            usually="15 s",
+        ),
+        # The same Dockerfile with Valkey of a newer Debian: tests run tiers on both.
+        ImageSpec(
+            name="valkey",
+            tag=versions.of("valkey"),
+            context="images/redis",
+            dockerfile="images/redis/Dockerfile",
+            arguments={"SERVER": "valkey", "SERVER_VERSION": versions.of("valkey"), "DEBIAN_SUITE": "trixie"},
+            usually="15 s",
+        ),
+        # Gateways for models that others run: the locks beside this file say what is in them.
+        ImageSpec(
+            name="portkey",
+            tag=versions.of("portkey"),
+            context="hack/cluster/portkey.npm",
+            dockerfile="hack/cluster/images/portkey/Dockerfile",
+            files=("package.json", "package-lock.json"),
+            arguments={"NODE_VERSION": versions.of("node")},
+            usually="30 s",
+        ),
+        ImageSpec(
+            name="litellm",
+            tag=versions.of("litellm"),
+            context="hack/cluster",
+            dockerfile="hack/cluster/images/litellm/Dockerfile",
+            files=("litellm.txt",),
+            usually="2 min",
+        ),
         ImageSpec(
             name="sophia-demo-app",
             tag="dev",

@@ -1,4 +1,5 @@
-"""`python -m hack.demo`: everything up, a good change promoted, a bad one rolled back, nothing lost; then all away.
+"""`python -m hack.demo`: everything up, a good change promoted, a bad one rolled back, a failover under a pool,
+a hand-over and a flush of a cache, nothing lost, a model that dies and comes back; then all away.
 
 Exit codes: 0 when all of that was so; 1 when not; 2 for wrong usage; 130 when interrupted. Figures go to
 `out/demo.json`. A cluster that was up before stays up; the demo's namespace goes in any case.
@@ -13,6 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 
 import httpx
+import psycopg
+import redis
 from rich.console import Console
 
 from hack.cluster import console as stderr
@@ -49,6 +52,8 @@ _EXPECTED = (
     debian.PackagesMissingError,
     gobuild.GoMissingError,
     httpx.HTTPError,
+    psycopg.Error,
+    redis.RedisError,
     shell.CommandError,
     subprocess.SubprocessError,
 )

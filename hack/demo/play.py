@@ -1,57 +1,131 @@
-"""The play: a service under load, a good change, a bad change, and the books of it all."""
+"""The play: a service under load, a pool beside it, a cache in front of it, two changes, a failover, a hand-over,
+models that fail, and the books of it all."""
 
 from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import dataclass
 from typing import Final
 
 import httpx
 from rich.console import Console
 
 from hack.cluster import bringup
-from hack.demo import result, show
+from hack.demo import result, shelf, show, show_models
+from hack.demo.chat import Chat
+from hack.demo.orders import Orders
 from hack.demo.result import Result
+from hack.demo.shelf import Shelf
 from hack.load import Load
 from hack.rig.api import Api, ApiError, Json
 from hack.rig.gateway import wait_reachable
-from hack.rig.services import Service
+from hack.rig.services import Service, rollout
 from sophia_operator.api.release import ReleaseState
 from sophia_operator.core.situation import Situation
 
 NAME: Final = "shop"
+#: Revisions of the good change and of the bad one.
+GOOD: Final = 2
+BAD: Final = 3
 _FIRST_ANSWERS_SECONDS: Final = 30.0
 _CHANGE_SECONDS: Final = 240.0
+_POOL_SECONDS: Final = 240.0
+_FAILOVER_SECONDS: Final = 180.0
+_CACHE_SECONDS: Final = 180.0
+_MODELS_SECONDS: Final = 240.0
+#: With its pods and the first look at what it is bound to.
+_SETTLE_SECONDS: Final = 120.0
 _AFTER_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """Who plays."""
+
+    service: Service
+    load: Load
+    orders: Orders
+    cache: Shelf
+    chat: Chat
 
 
 def play(console: Console, api: Api, namespace: str, rate: float) -> bool:
     """Play all of it and say whether it went well. Figures are shown and written also when something cuts it short."""
     service = Service(api, NAME, namespace)
-    console.rule("A service behind the gateway")
-    service.apply(env={"DEMO_VERSION": "1"})
-    service.wait_settled(1)
-    url = f"{bringup.gateway_url()}/"
-    wait_reachable(url, service.host)
-    load = Load(url, service.host, rate=rate, log=result.log())
-    try:
-        with load:
-            api.until("the first answers", lambda: load.report().ok > rate, seconds=_FIRST_ANSWERS_SECONDS)
-            _change_twice(console, service, load)
-    except BaseException as error:
-        _tell(console, service, load, _words(error))
-        raise
-    return _tell(console, service, load, None)
+    with Orders(api, namespace) as orders, Shelf(api, namespace) as cache, Chat(api, namespace) as chat:
+        console.rule("A service behind the gateway, its cache, and a pool before a PostgreSQL")
+        _apply(service, "1")
+        service.wait_settled(1, seconds=_SETTLE_SECONDS)
+        url = f"{bringup.gateway_url()}/"
+        wait_reachable(url, service.host)
+        load = Load(url, service.host, rate=rate, log=result.log())
+        cast = _Cast(service, load, orders, cache, chat)
+        try:
+            with load:
+                api.until("the first answers", lambda: load.report().ok > rate, seconds=_FIRST_ANSWERS_SECONDS)
+                show.watch_pool(console, orders, orders.is_up, seconds=_POOL_SECONDS)
+                show.watch_cache(console, cache, cache.is_up, seconds=_CACHE_SECONDS)
+                cache.prime(url, service.host)
+                _change_twice(console, cast)
+                _fail_over(console, orders)
+                orders.end()
+                _hand_over(console, cache)
+                _lose_a_model(console, chat, url)
+                time.sleep(_AFTER_SECONDS)  # all goes on, to see that nothing more comes of the bad release
+        except BaseException as error:
+            _tell(console, cast, _words(error))
+            raise
+        return _tell(console, cast, None)
 
 
-def _change_twice(console: Console, service: Service, load: Load) -> None:
-    console.rule("A good change: 10, 25, 50, 100 percent")
-    service.apply(env={"DEMO_VERSION": "2"})
-    show.watch(console, service, load, lambda s: _ended(s, 2), seconds=_CHANGE_SECONDS)
+def _apply(service: Service, version: str, *, warm: bool = False, **env: str) -> None:
+    plan = rollout()
+    if warm:
+        first, *rest = plan["stages"]
+        plan = rollout(stages=[{**first, "warmPercent": 100}, *rest])
+    service.apply(plan=plan, bindings=shelf.BINDINGS, env={"DEMO_VERSION": version, **shelf.ENV, **env})
+
+
+def _change_twice(console: Console, cast: _Cast) -> None:
+    service, load, orders = cast.service, cast.load, cast.orders
+    console.rule("A good change: its cache is filled first, then 10, 25, 50, 100 percent")
+    _apply(service, "2", warm=True)
+    show.watch(console, service, load, orders, lambda s: _ended(s, GOOD), seconds=_CHANGE_SECONDS)
     console.rule("A bad change: its users would see errors")
-    service.apply(env={"DEMO_VERSION": "3", "DEMO_ERROR_PERCENT": "30", "DEMO_FAULT_AFTER_SECONDS": "3"})
-    show.watch(console, service, load, lambda s: _ended(s, 3), seconds=_CHANGE_SECONDS)
-    time.sleep(_AFTER_SECONDS)  # the load goes on for a moment, to see that nothing more comes of the bad release
+    _apply(service, "3", DEMO_ERROR_PERCENT="30", DEMO_FAULT_AFTER_SECONDS="3")
+    show.watch(console, service, load, orders, lambda s: _ended(s, BAD), seconds=_CHANGE_SECONDS)
+
+
+def _fail_over(console: Console, orders: Orders) -> None:
+    console.rule("The primary dies: its standby is promoted, and the pool finds it")
+    if orders.skipped is None:
+        orders.fail_over()
+        show.watch_pool(console, orders, orders.is_failed_over, seconds=_FAILOVER_SECONDS)
+    else:
+        console.print(f"  Left out, as nobody could see it: {orders.skipped}.", soft_wrap=True)
+
+
+def _hand_over(console: Console, cache: Shelf) -> None:
+    console.rule("The cache: what it saves, a hand-over under writes, a paced flush")
+    if cache.skipped is None:
+        cache.begin(f"{NAME}-{GOOD}")
+        show.watch_cache(console, cache, cache.is_over, seconds=_CACHE_SECONDS)
+    else:
+        console.print(f"  Left out, as nobody could see it: {cache.skipped}.", soft_wrap=True)
+
+
+def _lose_a_model(console: Console, chat: Chat, url: str) -> None:
+    console.rule("Models: the better one dies, the other one takes over, and gives back by 5, 25, 100 percent")
+    console.print("  Both are simulators that speak the OpenAI API: no model runs here.")
+    show_models.watch_models(console, chat, chat.is_up, seconds=_MODELS_SECONDS)
+    show_models.scoreboard(console, chat)
+    if chat.skipped is None:
+        chat.begin(url)
+        show_models.watch_models(console, chat, chat.is_over, seconds=_MODELS_SECONDS)
+        show_models.scoreboard(console, chat)
+    else:
+        console.print(f"  Left out, as nobody could see it: {chat.skipped}.", soft_wrap=True)
 
 
 def _ended(situation: Situation, revision: int) -> bool:
@@ -59,11 +133,14 @@ def _ended(situation: Situation, revision: int) -> bool:
     return release is not None and (release.status.state is ReleaseState.PROMOTED or release.status.state.is_latched)
 
 
-def _tell(console: Console, service: Service, load: Load, failure: str | None) -> bool:
+def _tell(console: Console, cast: _Cast, failure: str | None) -> bool:
+    service, load = cast.service, cast.load
     if not load.records:
         return False
-    good, bad = _release(service, 2, failure), _release(service, 3, failure)
-    outcome = Result.of(good, bad, load, failure)
+    good, bad = _release(service, GOOD, failure), _release(service, BAD, failure)
+    pool, cache = cast.orders.figures(failure), cast.cache.figures(good, failure)
+    models = cast.chat.figures(failure)
+    outcome = Result.of(good, bad, load, pool=pool, cache=cache, models=models, failure=failure)
     result.tell(console, outcome, bad)
     return outcome.is_good
 

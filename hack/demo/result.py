@@ -11,7 +11,10 @@ from typing import Any, Final
 from rich.console import Console
 
 from hack.demo import show
+from hack.demo.cache_figures import CacheFigures
 from hack.demo.figures import StageFigures, fault_to_all_stable_seconds, stage_figures
+from hack.demo.model_figures import ModelFigures
+from hack.demo.pool_figures import PoolFigures
 from hack.load import Load, Report
 from hack.rig.api import Json
 
@@ -20,28 +23,50 @@ OUT: Final = Path("out/demo.json")
 
 @dataclass(frozen=True)
 class Result:
-    """The figures, and what the two changes ended as. `failure` says what cut the demo short; None: it was whole."""
+    """The figures, what the two changes ended as, and how the pool, the cache and the models fared.
+
+    `failure` says what cut the demo short; None: it was whole.
+    """
 
     report: Report
     promoted: bool
     rolled_back: bool
     fault_seconds: float | None
     stages: list[StageFigures]
+    pool: PoolFigures
+    cache: CacheFigures
+    models: ModelFigures
     failure: str | None
 
     @classmethod
-    def of(cls, good: Json | None, bad: Json | None, load: Load, failure: str | None) -> Result:
+    def of(
+        cls,
+        good: Json | None,
+        bad: Json | None,
+        load: Load,
+        *,
+        pool: PoolFigures,
+        cache: CacheFigures,
+        models: ModelFigures,
+        failure: str | None,
+    ) -> Result:
         """Judge the good and the bad release as they are now, None for one that is not there."""
         records = load.records[:]
         stages = [figures for release in (good, bad) if release for figures in stage_figures(release, records)]
         fault_seconds = fault_to_all_stable_seconds(bad["metadata"]["name"], records) if bad else None
         ends = _state(good) == "Promoted", _state(bad) == "RolledBack"
-        return cls(Report.of(records), *ends, fault_seconds, stages, failure)
+        return cls(Report.of(records), *ends, fault_seconds, stages, pool, cache, models, failure)
 
     @property
     def is_good(self) -> bool:
         """Whether all was as it should be."""
-        return self.failure is None and self.promoted and self.rolled_back and self.report.lost == 0
+        rolled = self.promoted and self.rolled_back and self.report.lost == 0
+        return self.failure is None and rolled and all(part.is_good for part in self.parts)
+
+    @property
+    def parts(self) -> tuple[PoolFigures, CacheFigures, ModelFigures]:
+        """What was measured beside the load."""
+        return self.pool, self.cache, self.models
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -54,6 +79,9 @@ class Result:
             "faultToAllStableSeconds": None if self.fault_seconds is None else round(self.fault_seconds, 2),
             "errorsOnPurpose": self.report.app_errors,
             "stages": [stage.to_json() for stage in self.stages],
+            "pool": self.pool.to_json(),
+            "cache": self.cache.to_json(),
+            "models": self.models.to_json(),
             "failure": self.failure,
         }
 
@@ -74,7 +102,8 @@ def tell(console: Console, result: Result, bad: Json | None) -> None:
     """Write the figures down, and show them."""
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(result.to_json(), indent=2) + "\n")
-    console.print(show.table(result.report, result.stages, result.fault_seconds))
+    sections = [part.rows() for part in result.parts]
+    console.print(show.table(result.report, result.stages, result.fault_seconds, sections))
     outcome = _status(bad).get("outcome")
     if bad and outcome:
         console.print(f"Why {bad['metadata']['name']} went back: {outcome.get('reason')}: {outcome.get('message')}")

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from hack.generate.parameters import render_parameters
 from sophia_operator.api.common import API_VERSION
 from sophia_operator.api.conditions import ConditionType, Reason
 from sophia_operator.api.meanings import CONDITION_MEANINGS, REASON_MEANINGS
@@ -74,7 +75,7 @@ def render_reference(kinds: Sequence[Kind]) -> str:
     walker = _Walker()
     parts = [HEADER.format(api_version=API_VERSION)]
     parts += [_render_kind(kind, walker) for kind in kinds]
-    parts.append(_render_meanings())
+    parts += [render_parameters(_cell), _render_meanings()]
     return "\n".join(parts)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from hack.load.http1 import Answer, Connection, ConnectionLostError, connect
+from hack.load.http1 import Answer, Connection, ConnectionLostError, connect, request_bytes
 from hack.load.records import FAULT_HEADER, RELEASE_HEADER, Record
 from hack.load.report import Report
 
@@ -24,7 +24,7 @@ _FLUSH_SECONDS = 1.0
 
 
 class Load:
-    """A steady stream of GET requests, as a context manager (``with`` or ``async with``)::
+    """A steady stream of requests, as a context manager (``with`` or ``async with``)::
 
         async with Load("http://10.77.128.80/", host="web.example", rate=100) as load:
             ...                                # requests are being sent
@@ -35,7 +35,8 @@ class Load:
     answered, and its latency counts from then. ``fresh_share`` of the requests (0 to 1, spread evenly) open and close
     a connection of their own; the others share ``connections`` kept ones (more are opened while those are busy).
     ``timeout`` (seconds) bounds each request, ``duration`` and ``max_requests`` the whole; when ``max_in_flight``
-    requests are unanswered, the next ones wait, and that shows in their latency. ``log`` names a file that gets one
+    requests are unanswered, the next ones wait, and that shows in their latency. With a ``body`` (JSON) they are POST
+    instead of GET. ``named_by`` is the header by which answers say who gave them. ``log`` names a file that gets one
     JSON line a request. It runs in a thread of its own, so that whoever blocks the caller's event loop does not stop
     the traffic.
     """
@@ -53,6 +54,8 @@ class Load:
         connections: int = 8,
         max_in_flight: int = 1000,
         headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        named_by: str = RELEASE_HEADER,
         log: Path | None = None,
     ) -> None:
         parts = urllib.parse.urlsplit(url)
@@ -64,7 +67,8 @@ class Load:
             raise ValueError("max_requests, connections and max_in_flight must be 1 or more")
         self.records: list[Record] = []
         self._address = (parts.hostname, parts.port or 80)
-        self._requests = _request_bytes(parts, host, headers or {})
+        self._requests = request_bytes(parts, host, headers or {}, body)
+        self._named_by = named_by
         self._rate = rate
         self._duration = duration
         self._max_requests = max_requests
@@ -212,7 +216,7 @@ class Load:
                 started=epoch + started,
                 ended=epoch + loop.time(),
                 status=answer.status if answer else 0,
-                release=answer.headers.get(RELEASE_HEADER) if answer else None,
+                release=answer.headers.get(self._named_by) if answer else None,
                 fault=answer.headers.get(FAULT_HEADER) if answer else None,
                 error=error,
                 fresh=fresh,
@@ -233,8 +237,9 @@ class Load:
             try:
                 return await self._exchange(connection)
             except ConnectionLostError as error:
-                # A server may close a kept connection while a request is on its way to it. Nothing was answered and
-                # GET is idempotent, so it is sent again, once, as RFC 9112 (9.3.1) allows.
+                # A server may close a kept connection while a request is on its way to it. Nothing was answered, GET
+                # is idempotent, and asking for a completion twice does no harm: it is sent again, once, as RFC 9112
+                # (9.3.1) allows.
                 if error.answered:
                     raise
                 repeating()
@@ -282,14 +287,3 @@ class _NoLog:
 
     def __exit__(self, *_: object) -> None:
         return None
-
-
-def _request_bytes(parts: urllib.parse.SplitResult, host: str | None, headers: Mapping[str, str]) -> dict[bool, bytes]:
-    """Return the request as sent, by whether its connection closes after it."""
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = [f"GET {target} HTTP/1.1", f"Host: {host or parts.netloc}", "User-Agent: sophia-load", "Accept: */*"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    if any("\r" in line or "\n" in line for line in lines):
-        raise ValueError("a line break in the URL, the host or a header")
-    kept, closing = [*lines, "", ""], [*lines, "Connection: close", "", ""]
-    return {False: "\r\n".join(kept).encode("latin-1"), True: "\r\n".join(closing).encode("latin-1")}

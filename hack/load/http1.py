@@ -8,7 +8,9 @@ seen and counted.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import SplitResult
 
 _HEAD_LIMIT = 64 * 1024
 _BODY_LIMIT = 64 * 1024 * 1024
@@ -214,3 +216,20 @@ async def connect(host: str, port: int) -> Connection:
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(Connection, host, port)
     return connection
+
+
+def request_bytes(
+    parts: SplitResult, host: str | None, headers: Mapping[str, str], body: bytes | None = None
+) -> dict[bool, bytes]:
+    """Return the request as sent, by whether its connection closes after it: GET, or POST of a JSON body."""
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    method = "GET" if body is None else "POST"
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host or parts.netloc}", "User-Agent: sophia-load", "Accept: */*"]
+    if body is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError("a line break in the URL, the host or a header")
+    kept, closing = [*lines, "", ""], [*lines, "Connection: close", "", ""]
+    heads = {False: "\r\n".join(kept), True: "\r\n".join(closing)}
+    return {closes: head.encode("latin-1") + (body or b"") for closes, head in heads.items()}

@@ -22,9 +22,11 @@ _GROUPS: Final[dict[str, str]] = {
     "Service": "api/v1",
     "ConfigMap": "api/v1",
     "Secret": "api/v1",
+    "ServiceAccount": "api/v1",
     "Event": "api/v1",
     "ResourceQuota": "api/v1",
     "Endpoints": "api/v1",
+    "StatefulSet": "apis/apps/v1",
     "Deployment": "apis/apps/v1",
     "ReplicaSet": "apis/apps/v1",
     "EndpointSlice": "apis/discovery.k8s.io/v1",
@@ -34,6 +36,9 @@ _GROUPS: Final[dict[str, str]] = {
     "Lease": "apis/coordination.k8s.io/v1",
     "ManagedService": "apis/sophia.ai/v1alpha1",
     "Release": "apis/sophia.ai/v1alpha1",
+    "CacheTier": "apis/sophia.ai/v1alpha1",
+    "ConnectionPool": "apis/sophia.ai/v1alpha1",
+    "ModelRoute": "apis/sophia.ai/v1alpha1",
 }
 _CLUSTER_SCOPED: Final = frozenset({"Namespace"})
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"log"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -17,12 +19,15 @@ const (
 	headerSmoke   = "X-Sophia-Smoke"
 )
 
+const cachedPath = "/cached/" // GET and PUT <namespace>/<key> there go through the cache
+
 const bodyLimit = 1 << 20 // bytes of a request's body that are read; what is more closes the connection
 
 type app struct {
 	config   config
 	injector *injector
 	metrics  *metrics
+	cache    *cache // nil: none is bound
 	draining atomic.Bool
 }
 
@@ -37,6 +42,9 @@ func (a *app) handler() http.Handler {
 	mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		a.metrics.write(w)
+		if a.cache != nil {
+			a.cache.write(w)
+		}
 	})
 	if a.config.control {
 		mux.HandleFunc("/fault", a.serveControl)
@@ -55,7 +63,8 @@ func (a *app) serve(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	a.metrics.inFlight.Add(1)
 	defer a.metrics.inFlight.Add(-1)
-	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, bodyLimit)); err != nil {
+	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyLimit))
+	if err != nil {
 		http.Error(w, "the body is longer than 1 MiB or was cut off", http.StatusRequestEntityTooLarge)
 		return
 	}
@@ -70,11 +79,53 @@ func (a *app) serve(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done(): // the client gave up; it is still a request that took this long
 		}
 	}
-	writeJSON(w, v.status, map[string]string{
+	body := map[string]string{
 		"release": a.config.release, "pod": a.config.pod, "path": r.URL.Path, "fault": v.fault,
-	})
+	}
+	status := v.status
+	if status == http.StatusOK && strings.HasPrefix(r.URL.Path, cachedPath) {
+		status = a.serveCached(r, string(content), body)
+	}
+	writeJSON(w, status, body)
 	if counted {
-		a.metrics.observe(v.status, time.Since(began))
+		a.metrics.observe(status, time.Since(began))
+	}
+}
+
+// serveCached reads (GET) or writes (PUT) /cached/<namespace>/<key>, adds what came of it to the answer, and returns its
+// status. A cache that does not answer is no failure of a read: the origin does.
+func (a *app) serveCached(r *http.Request, content string, body map[string]string) int {
+	namespace, key, whole := strings.Cut(strings.TrimPrefix(r.URL.Path, cachedPath), "/")
+	if a.cache == nil || !whole || key == "" {
+		body["error"] = "no cache is bound, or the path is not /cached/<namespace>/<key>"
+		return http.StatusNotFound
+	}
+	var err error
+	switch r.Method {
+	case http.MethodGet:
+		body["value"], body["level"], err = a.cache.get(namespace, key)
+	case http.MethodPut:
+		err = a.cache.put(namespace, key, content)
+	default:
+		body["error"] = "use GET or PUT"
+		return http.StatusMethodNotAllowed
+	}
+	switch {
+	case err == nil:
+		return http.StatusOK
+	case errors.Is(err, errNoNamespace):
+		body["error"] = err.Error()
+		return http.StatusNotFound
+	}
+	body["error"] = err.Error()
+	return http.StatusBadGateway
+}
+
+// slowOrigin is what the cache is in front of: a function that takes its time.
+func slowOrigin(c config) func(namespace, key string) string {
+	return func(namespace, key string) string {
+		time.Sleep(c.origin)
+		return namespace + "/" + key + " of " + c.release
 	}
 }
 

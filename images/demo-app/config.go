@@ -15,6 +15,9 @@ type config struct {
 	control    bool          // POST /fault is served
 	drain      time.Duration // how long requests are served after SIGTERM
 	crashAfter time.Duration // negative: never
+	bindings   string        // the directory of what the service is bound to
+	cache      string        // the CacheTier that is used, when several are bound
+	origin     time.Duration // how long the origin takes
 	faults     faults
 	faultAfter time.Duration // from the first counted request to the beginning of the faults
 }
@@ -31,6 +34,9 @@ func readConfig(get func(string) string) (config, error) {
 		drain:      env.seconds("DEMO_DRAIN_SECONDS", 3*time.Second),
 		crashAfter: env.seconds("DEMO_CRASH_AFTER_SECONDS", -1),
 		faultAfter: env.seconds("DEMO_FAULT_AFTER_SECONDS", 0),
+		bindings:   get("SERVICE_BINDING_ROOT"),
+		cache:      get("DEMO_CACHE"),
+		origin:     env.milliseconds("DEMO_ORIGIN_MS", 20*time.Millisecond),
 		faults: faults{
 			LatencyMS:    env.number("DEMO_LATENCY_MS"),
 			ErrorPercent: env.number("DEMO_ERROR_PERCENT"),
@@ -81,6 +87,13 @@ func (e *environment) seconds(name string, otherwise time.Duration) time.Duratio
 		return otherwise
 	}
 	return time.Duration(e.number(name) * float64(time.Second))
+}
+
+func (e *environment) milliseconds(name string, otherwise time.Duration) time.Duration {
+	if e.get(name) == "" {
+		return otherwise
+	}
+	return time.Duration(e.number(name) * float64(time.Millisecond))
 }
 
 func (e *environment) flag(name string) bool {

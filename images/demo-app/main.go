@@ -34,6 +34,10 @@ func main() {
 	}
 
 	app := newApp(config, time.Now)
+	if err := app.bind(); err != nil {
+		log.Printf("the cache that is bound cannot be used: %v", err)
+		os.Exit(2)
+	}
 	server := newServer(app.handler())
 	listener, err := net.Listen("tcp", config.listen)
 	if err != nil {
@@ -46,6 +50,20 @@ func main() {
 	if err := run(server, listener, app, stop, config.drain); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// bind uses the cache that is mounted, if one is.
+func (a *app) bind() error {
+	folder, err := findChain(a.config.bindings, a.config.cache)
+	if err != nil || folder == "" {
+		return err
+	}
+	if a.cache, err = newCache(folder, slowOrigin(a.config), time.Now); err != nil {
+		return err
+	}
+	go a.cache.watch(nil)
+	log.Printf("the cache of %s is used", folder)
+	return nil
 }
 
 // newServer returns a server that never closes a connection first. A gateway keeps its connections open between

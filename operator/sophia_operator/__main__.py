@@ -7,7 +7,7 @@ import base64
 import logging
 import signal
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,20 +20,32 @@ import typer
 
 from sophia_operator import handlers
 from sophia_operator.adapters import kubernetes_access
+from sophia_operator.adapters.cache_tables import PostgresCacheTables
 from sophia_operator.adapters.http import HttpRequests
 from sophia_operator.adapters.kubernetes import KubernetesCluster
+from sophia_operator.adapters.models import HttpModels
+from sophia_operator.adapters.pools import PostgresPools
 from sophia_operator.adapters.prometheus import PrometheusMetrics
+from sophia_operator.adapters.redis import RedisCaches
 from sophia_operator.api.metrics import PrometheusAccess
-from sophia_operator.ports import Cluster, ObjectRef
+from sophia_operator.ports import Caches, CacheTables, Clock, Cluster, Models, ObjectRef, Pools
 from sophia_operator.runtime.audit import Audit
+from sophia_operator.runtime.caches.fence import FencedCaches, FencedTables
+from sophia_operator.runtime.caches.world import DEFAULT_IMAGE as REDIS_IMAGE
+from sophia_operator.runtime.caches.world import CacheWorld
 from sophia_operator.runtime.elsewhere import Elsewhere
 from sophia_operator.runtime.leader import FencedCluster, Lease, Terms
 from sophia_operator.runtime.logging import configure
+from sophia_operator.runtime.models.fence import FencedModels
+from sophia_operator.runtime.models.world import ModelWorld
+from sophia_operator.runtime.pools.fence import FencedPools
+from sophia_operator.runtime.pools.world import DEFAULT_IMAGE, PoolWorld
 from sophia_operator.runtime.prime import prime
 from sophia_operator.runtime.server import Health, Server
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.telemetry import Telemetry
 from sophia_operator.runtime.wakeups import Feed, Wakeups
+from sophia_operator.runtime.watched import Watched
 from sophia_operator.runtime.world import World
 
 logger = logging.getLogger("sophia_operator")
@@ -53,6 +65,8 @@ class Options:
     metrics_port: int
     health_port: int
     prometheus_url: str | None
+    pgbouncer_image: str
+    redis_image: str
     kubeconfig: Path | None
     context: str | None
 
@@ -63,6 +77,32 @@ class SystemClock:
     def now(self) -> datetime:
         """The time now, in UTC."""
         return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What objects are in front of, beside the cluster."""
+
+    pools: Pools
+    caches: Caches
+    tables: CacheTables
+    models: Models
+
+    def fenced(self, certain: Callable[[], bool]) -> Outside:
+        """The same, for as long as the Lease is certain."""
+        return Outside(
+            FencedPools(self.pools, certain),
+            FencedCaches(self.caches, certain),
+            FencedTables(self.tables, certain),
+            FencedModels(self.models, certain),
+        )
+
+
+def _outside(stack: AsyncExitStack, clock: Clock) -> Outside:
+    made = Outside(PostgresPools(), RedisCaches(), PostgresCacheTables(), HttpModels(now=clock.now))
+    for part in (made.pools, made.caches, made.tables, made.models):
+        stack.push_async_callback(part.close)
+    return made
 
 
 class Operator:
@@ -84,8 +124,9 @@ class Operator:
             client = self._access.client()
             cluster = KubernetesCluster(client, observer=self._telemetry.api_request, instance=options.identity)
             stack.push_async_callback(cluster.close)
-            store, wakeups = ObjectStore(), Wakeups(self._telemetry.wakeup)
-            feed = Feed(store, wakeups)
+            telemetry, store = self._telemetry, ObjectStore()
+            wakeups, of_pools, of_tiers, of_routes = (Wakeups(telemetry.wakeup) for _ in range(4))
+            feed = Feed(store, wakeups, of_pools, of_tiers, of_routes)
             audit = Audit(store, feed, cluster, options.namespaces)
             self._health.alive.append(audit.trouble)
             self._health.ready.append(
@@ -93,6 +134,7 @@ class Operator:
             )
             tasks: list[asyncio.Task[None]] = []
             guarded: Cluster = cluster
+            outside = _outside(stack, clock)
             if options.lease is not None:
                 namespace, name = options.lease
                 terms = Terms.of(options.lease_seconds)
@@ -100,7 +142,7 @@ class Operator:
                 stack.push_async_callback(lease.release)
                 if not await _unless_stopped(lease.acquire()):
                     return 0
-                guarded = FencedCluster(cluster, lease.is_certain)
+                guarded, outside = FencedCluster(cluster, lease.is_certain), outside.fenced(lease.is_certain)
                 tasks.append(asyncio.create_task(lease.keep(), name="lease"))
             self._standby = False
             self._telemetry.leading(True)
@@ -112,12 +154,33 @@ class Operator:
             requests = HttpRequests()
             stack.push_async_callback(requests.close)
             elsewhere = Elsewhere(cluster, store, clock, options.namespaces) if options.namespaces else None
-            world = World(guarded, store, metrics, requests, clock, wakeups, self._telemetry, elsewhere=elsewhere)
-            if not await _unless_stopped(prime(feed, cluster, options.namespaces)):
+            worlds = handlers.Worlds(
+                World(guarded, store, metrics, requests, clock, wakeups, telemetry, elsewhere=elsewhere),
+                PoolWorld(
+                    *(guarded, store, feed, outside.pools, clock, of_pools, telemetry),
+                    default_image=options.pgbouncer_image,
+                ),
+                CacheWorld(
+                    *(guarded, store, feed, outside.caches, outside.tables, metrics, requests),
+                    *(clock, of_tiers, telemetry),
+                    default_image=options.redis_image,
+                ),
+                ModelWorld(
+                    *(guarded, store, feed, outside.models, metrics, clock, of_routes, telemetry), elsewhere=elsewhere
+                ),
+            )
+            forbidden: set[Watched] = set()
+
+            async def fill() -> None:
+                forbidden.update(await prime(feed, cluster, options.namespaces))
+
+            if not await _unless_stopped(fill()):
                 return 0
+            audit.leave_out(forbidden)
             # Before the framework starts: it ends every task that is younger than itself.
             tasks.append(asyncio.create_task(audit.run(), name="audit"))
-            return await self._run_framework(handlers.registry(world, feed, self._reach), tasks)
+            registry = handlers.registry(worlds, feed, self._reach, forbidden=forbidden)
+            return await self._run_framework(registry, tasks)
 
     async def _run_framework(self, registry: kopf.OperatorRegistry, tasks: list[asyncio.Task[None]]) -> int:
         framework = asyncio.create_task(
@@ -200,7 +263,8 @@ async def run_operator(options: Options) -> int:
 
 @app.callback()
 def _root() -> None:
-    """Rolls services out blue-green, gated on Prometheus, and rolls back by itself."""
+    """Rolls services out blue-green, gated on Prometheus, and rolls back by itself; runs pools and caches, and switches
+    models."""
 
 
 @app.command()
@@ -238,6 +302,14 @@ def run(
         str | None,
         typer.Option(envvar="SOPHIA_PROMETHEUS_URL", help="The Prometheus that gates ask when a service names none."),
     ] = None,
+    pgbouncer_image: Annotated[
+        str,
+        typer.Option(envvar="SOPHIA_PGBOUNCER_IMAGE", help="What ConnectionPools run that name no image."),
+    ] = DEFAULT_IMAGE,
+    redis_image: Annotated[
+        str,
+        typer.Option(envvar="SOPHIA_REDIS_IMAGE", help="What CacheTiers run that name no image."),
+    ] = REDIS_IMAGE,
     kubeconfig: Annotated[
         Path | None,
         typer.Option(envvar="SOPHIA_KUBECONFIG", help="Access to the cluster; default: the pod's, or kubectl's."),
@@ -260,6 +332,8 @@ def run(
         metrics_port=metrics_port,
         health_port=health_port,
         prometheus_url=prometheus_url,
+        pgbouncer_image=pgbouncer_image,
+        redis_image=redis_image,
         kubeconfig=kubeconfig,
         context=context,
     )

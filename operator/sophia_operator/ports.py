@@ -11,6 +11,21 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from sophia_operator.core.cache.faults import CacheFailure
+from sophia_operator.core.cache.findings import (
+    CopyResult,
+    CopyTask,
+    DeleteResult,
+    DeleteTask,
+    Node,
+    NodeCommand,
+    NodeRequest,
+    RequestsResult,
+    RequestsTask,
+    ScanResult,
+    ScanTask,
+)
+from sophia_operator.core.cache.table import Table, TableRequest, TableResult, TableTask
 from sophia_operator.core.decision import Notice
 from sophia_operator.core.findings import (
     MetricsAnswer,
@@ -19,6 +34,23 @@ from sophia_operator.core.findings import (
     ProbeResult,
     SmokeRequest,
     SmokeResult,
+)
+from sophia_operator.core.model.findings import (
+    ModelFinding,
+    ModelProbeRequest,
+    ReplicaFinding,
+    ReplicaRequest,
+)
+from sophia_operator.core.names import LABEL_SERVICE
+from sophia_operator.core.pool.findings import (
+    Console,
+    Failure,
+    InstanceRequest,
+    Server,
+    ServerRequest,
+    Statement,
+    Through,
+    Verb,
 )
 
 Object = Mapping[str, Any]
@@ -61,8 +93,8 @@ class Store(Protocol):
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """One object, or None. Kinds: every kind that handlers watch, by its Kind name."""
 
-    def children(self, kind: str, namespace: str, service: str) -> Sequence[Object]:
-        """Objects of that kind with the label `sophia.ai/service: <service>`."""
+    def children(self, kind: str, namespace: str, owner: str, label: str = LABEL_SERVICE) -> Sequence[Object]:
+        """Objects of that kind with the label `<label>: <owner>`."""
 
     def all(self, kind: str) -> Sequence[Object]:
         """Every object of that kind (Gateways and HTTPRoutes, for finding conflicts)."""
@@ -109,9 +141,91 @@ class Requests(Protocol):
     async def probe(self, request: ProbeRequest) -> ProbeResult:
         """Marked requests through the Gateway. Never raises for what the network does."""
 
+    async def warm(self, task: RequestsTask) -> RequestsResult:
+        """A part of a warm-up by requests. Never raises for what the network or the service does."""
+
 
 class Clock(Protocol):
     """Time."""
 
     def now(self) -> datetime:
         """The time now, in UTC."""
+
+
+class Pools(Protocol):
+    """PostgreSQL servers and PgBouncers, on connections of the operator's own. No call raises for what the network or
+    a server does, and each has the time limit of its request."""
+
+    async def server(self, request: ServerRequest) -> Server | Failure:
+        """Look at the server on a new connection."""
+
+    async def watch(self, request: ServerRequest) -> None:
+        """Keep an idle connection to the server, and return when it breaks, or cannot be made."""
+
+    async def insights(self, request: ServerRequest) -> tuple[Statement, ...] | str:
+        """The statements of the database that took most time in all (at most 200); or why there are none."""
+
+    async def instance(self, request: InstanceRequest) -> tuple[Console | Failure, Through | Failure | None]:
+        """Look at one PgBouncer: its admin console and, when the request is a full one, a query through it."""
+
+    async def command(self, request: InstanceRequest, verb: Verb) -> Failure | None:
+        """Give a command at the admin console; None when it was carried out. A database that is paused already,
+        or is not paused, counts as done."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class Caches(Protocol):
+    """Redis nodes, on connections of the operator's own. No call raises for what the network or a node does; looks and
+    commands have the time limit of their request, and work ends soon after the time of its task."""
+
+    async def node(self, request: NodeRequest) -> Node | CacheFailure:
+        """Look at a node."""
+
+    async def watch(self, request: NodeRequest) -> None:
+        """Keep an idle connection to the node, and return when it breaks, or cannot be made."""
+
+    async def command(
+        self, request: NodeRequest, command: NodeCommand, target: tuple[str, int] | None
+    ) -> CacheFailure | None:
+        """Give a command; None when it was carried out. `target` is the address and port of the command's target."""
+
+    async def scan(self, request: NodeRequest, task: ScanTask) -> ScanResult:
+        """Do a part of a scan."""
+
+    async def delete(self, request: NodeRequest, task: DeleteTask) -> DeleteResult:
+        """Do a part of a flush."""
+
+    async def copy(self, request: NodeRequest, task: CopyTask) -> CopyResult:
+        """Do a part of a warm-up by copies."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class CacheTables(Protocol):
+    """Tables of PostgreSQL levels. No call raises for what the network or the server does."""
+
+    async def table(self, request: TableRequest) -> Table | CacheFailure:
+        """Look at the table; make it, or bring it to the newest layout, when that is due."""
+
+    async def work(self, request: TableRequest, task: TableTask) -> TableResult:
+        """Do a part of some work. Ends soon after the time of the task."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class Models(Protocol):
+    """Models and the gateways in front of them, by HTTP. No call raises for what the network or a server does, and
+    each has the time limit of its request."""
+
+    async def probe(self, request: ModelProbeRequest) -> ModelFinding:
+        """Ask a model for one short completion, as a stream."""
+
+    async def replicas(self, request: ReplicaRequest) -> tuple[ReplicaFinding, ...] | str:
+        """Send a marked request to every replica at once; a string says why no replica is known."""
+
+    async def close(self) -> None:
+        """Close every connection."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.api.examples import Example, examples
-from tests.api.kube import Api
+from tests.api.kube import Api, RefusedError
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("crds")]
 
@@ -48,6 +48,61 @@ def test_columns_of_a_release(api: Api, namespace: str) -> None:
     }
 
 
+def test_columns_of_a_pool(api: Api, namespace: str) -> None:
+    api.submit(example("pool-full").documents[0], namespace)
+    (row,) = api.table(f"{_RESOURCES}/{namespace}/connectionpools")
+    row.pop("Age")
+    assert row == {
+        "Name": "orders",
+        "Ready": "2/2",
+        "Healthy": "True",
+        "In use": "7/20",
+        "Waiting": 0,
+        "Role": "ReadWrite",
+        "Score": 95,
+        "Server": "192.0.2.7",
+        "Reason": "PoolReady",
+        "Message": "2 of 2 instances are ready.",
+    }
+
+
+def test_columns_of_a_cache(api: Api, namespace: str) -> None:
+    api.submit(example("ctier-full").documents[0], namespace)
+    (row,) = api.table(f"{_RESOURCES}/{namespace}/cachetiers")
+    row.pop("Age")
+    assert row == {
+        "Name": "hot",
+        "Ready": "True",
+        "Healthy": "True",
+        "Level": "Redis",
+        "Used": "12Mi/256Mi",
+        "Hit %": 91,
+        "Primary": "hot-cache-0",
+        "Score": 95,
+        "Nodes": "2/2",
+        "Reason": "TierReady",
+        "Message": "2 of 2 nodes are ready.",
+    }
+
+
+def test_columns_of_a_model_route(api: Api, namespace: str) -> None:
+    api.submit(example("mroute-full").documents[0], namespace)
+    (row,) = api.table(f"{_RESOURCES}/{namespace}/modelroutes")
+    row.pop("Age")
+    assert row == {
+        "Name": "chat",
+        "Ready": "True",
+        "Active": "small",
+        "Best": "large",
+        "To": "large",
+        "Percent": 10,
+        "Proved": "Unknown",
+        "Pin": "small",
+        "Reason": "RouteReady",
+        "Message": "model small serves",
+    }
+
+
 def test_a_new_object_has_its_columns_empty_and_its_defaults_set(api: Api, namespace: str) -> None:
     made = api.submit(example("service-minimal").documents[0], namespace)
     assert (made["spec"]["replicas"], made["spec"]["paused"], made["spec"]["historyLimit"]) == (1, False, 10)
@@ -63,6 +118,20 @@ def test_a_service_is_scaled_by_its_subresource(api: Api, namespace: str) -> Non
     assert scale["status"] == {"replicas": 3, "selector": "sophia.ai/service=shop,sophia.ai/color=blue"}
     api.put(f"{path}/scale", {**scale, "spec": {"replicas": 5}})
     assert api.get(path)["spec"]["replicas"] == 5
+
+
+def test_a_pool_is_scaled_by_its_subresource(api: Api, namespace: str) -> None:
+    api.submit(example("pool-full").documents[0], namespace)
+    path = f"{_RESOURCES}/{namespace}/connectionpools/orders"
+    scale = api.get(f"{path}/scale")
+    assert scale["spec"] == {"replicas": 2}
+    assert scale["status"] == {"replicas": 2, "selector": "sophia.ai/pool=orders"}
+    api.put(f"{path}/scale", {**scale, "spec": {"replicas": 3}})
+    assert api.get(path)["spec"]["instances"] == 3
+    most = api.get(path)["spec"]["size"]["max"]
+    assert most < 50
+    with pytest.raises(RefusedError, match=r"size\.max must be at least instances"):
+        api.put(f"{path}/scale", {**api.get(f"{path}/scale"), "spec": {"replicas": most + 1}})
 
 
 def test_the_status_is_written_by_its_subresource_alone(api: Api, namespace: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from hack.load import Load, Report
 from hack.rig.api import Api
 from hack.rig.gateway import wait_reachable
 from hack.rig.services import Service
+from tests.support import own_cluster
 
 _LOGS = Path("out/e2e")
 
@@ -24,19 +26,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here is end-to-end, and takes the time that real pods take.
 
     Tests that run alone come last: each one that came between others would make them all wait for it. The samples come
-    first, since their namespace takes long to go.
+    first, since their namespace takes long to go; and tests that need no cluster while it is brought up.
     """
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(300, func_only=True))
-    items.sort(key=lambda item: (item.get_closest_marker("disruptive") is not None, item.path.stem != "test_samples"))
+    first = next((item for item in items if item.path.stem == "test_samples"), None)
+
+    def turn_of(item: pytest.Item) -> int:
+        if item.get_closest_marker("disruptive"):
+            return 4
+        if item is first:
+            return 0
+        if item.get_closest_marker("e2e") is None:
+            return 1
+        return 2 if item.path.stem == "test_samples" else 3
+
+    items.sort(key=turn_of)
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Api]:
     """The API of a cluster with gateway, Prometheus and operator; it goes with the session that brought it up."""
-    bringup.up()
+    own_cluster.bring_up()
     with Api(paths.kubeconfig()) as api:
         yield api
 
@@ -62,9 +75,11 @@ def gateway(cluster: Api) -> str:
 @pytest.fixture
 def namespace(cluster: Api, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of the test's own, with restricted Pod Security."""
-    name = "e2e-" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:36].strip("-")
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_"))[:29].strip("-")
+    # Tests that differ in their parameters only run beside each other as well.
+    name = f"e2e-{words}-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:6]}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    cluster.until("the earlier namespace to go", lambda: cluster.get("Namespace", None, name) is None, seconds=60)
+    cluster.until("the earlier namespace to go", lambda: cluster.get("Namespace", None, name) is None, seconds=120)
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     yield name
     cluster.delete("Namespace", None, name)

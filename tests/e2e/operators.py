@@ -6,10 +6,10 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hack.rig.api import Api, is_ready
+from hack.rig.processes import first_process
 
 _NAMESPACE = "sophia-system"
 _NAME = "sophia-operator"
@@ -80,7 +80,7 @@ def kill(api: Api) -> Killed:
     from within it. There, the pod is deleted without grace, which is milder: the kubelet sends SIGTERM first.
     """
     pod, transitions = leader(api), _lease(api)["leaseTransitions"]
-    pid = _first_process(_container(pod)["containerID"].rpartition("/")[2])
+    pid = first_process(_container(pod)["containerID"].rpartition("/")[2])
     if pid is not None:
         with suppress(PermissionError):
             os.kill(pid, signal.SIGKILL)
@@ -100,23 +100,3 @@ def _container(pod: dict[str, Any]) -> dict[str, Any]:
     (status,) = pod["status"]["containerStatuses"]
     found: dict[str, Any] = status
     return found
-
-
-def _first_process(container: str) -> int | None:
-    """Pid, as this machine sees it, of a container's first process; None when it does not run here.
-
-    The control group of each process of a container ends with the container's id, whatever runs the node: containerd
-    on this machine, or in a kind node, which is a container itself.
-    """
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            groups = (process / "cgroup").read_text()
-            if container in groups and _is_first(process):
-                return int(process.name)
-    return None
-
-
-def _is_first(process: Path) -> bool:
-    """Whether the process has the pid 1 in the innermost namespace that it is in."""
-    lines = (process / "status").read_text().splitlines()
-    return any(line.startswith("NSpid:") and line.split()[-1] == "1" for line in lines)

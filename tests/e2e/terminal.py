@@ -29,7 +29,8 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
         self._process = subprocess.Popen(
-            words,
+            # Tests may run as a shell's background job, which ignores Ctrl-C, and so would all that it starts.
+            ["env", "--default-signal=INT", *words],
             env={**os.environ, "TERM": "xterm-256color", **env},
             stdin=theirs,
             stdout=theirs,

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from hack.cluster import binaries, paths, shell
+from hack.cluster import paths
 from hack.load import Load
 from hack.rig.api import Api
 from hack.rig.gateway import wait_reachable
 from hack.rig.namespaces import clear_namespace
 from hack.rig.services import Service
+from tests.e2e import plugin
 from tests.e2e.conftest import Loaded
 from tests.e2e.endings import goes_forward
 from tests.e2e.terminal import Terminal
@@ -43,8 +41,14 @@ def samples(cluster: Api) -> Iterator[list[str]]:
 def test_samples_serve_and_the_plugin_shows_how_one_changes(
     cluster: Api, gateway: str, samples: list[str], request: pytest.FixtureRequest
 ) -> None:
-    assert len(samples) == 4
+    assert len(samples) == 6
     kubectl("wait", "--for=condition=Ready", *(f"managedservice/{name}" for name in samples), "--timeout=120s")
+    kubectl("wait", "--for=condition=Ready", "connectionpool/orders", "--timeout=60s")
+    tiers = [f"cachetier/{name}" for name in ("near", "hot", "cold")]
+    kubectl("wait", "--for=condition=Ready", *tiers, "--timeout=60s")
+    kubectl("wait", "--for=condition=Ready", "modelroute/chat", "--timeout=90s")
+    assert "Ready: " in kubectl("sophia", "pool", "orders")
+    assert "serves    large" in kubectl("sophia", "model", "chat")
     assert "hello-1 is what the spec asks for" in kubectl("sophia", "status", "hello", "--wait")
     wait_reachable(gateway, _HOST)
     hello = Service(cluster, "hello", _NAMESPACE)
@@ -84,20 +88,9 @@ def change(service: Service) -> list[int]:
 
 def kubectl(*words: str) -> str:
     """Run kubectl in the samples' namespace, where it finds the plugin, and return what it prints."""
-    return shell.run(command(*words), timeout=200, env=environment()).stdout
+    return plugin.kubectl(_NAMESPACE, *words)
 
 
 def terminal(*words: str) -> Terminal:
     """The same in a terminal."""
-    return Terminal(command(*words), environment())
-
-
-def command(*words: str) -> list[str]:
-    """The plugin takes its options behind its own words; so does kubectl, if one likes."""
-    return [str(binaries.view() / "kubectl"), *words, f"--namespace={_NAMESPACE}"]
-
-
-def environment() -> dict[str, str]:
-    """The cluster's kubeconfig, and a PATH with the plugin of this checkout."""
-    plugin = Path(sys.executable).parent
-    return {"KUBECONFIG": str(paths.kubeconfig()), "PATH": f"{plugin}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"}
+    return Terminal(plugin.command(_NAMESPACE, *words), plugin.environment())

@@ -1,7 +1,8 @@
 """Cases of rendering: a folder each, with `in.yaml` (what there is) and `out.yaml` (what should be rendered).
 
-`in.yaml` holds `about` (what the case shows), `service` and `releases` as users see them, `placement`, and `existing`
-(children that are there already). Whatever a case is not about is left out and filled in here.
+`in.yaml` holds `about` (what the case shows), `service` and `releases` as users see them, `placement`, `caches`
+(numbers of generations, by tier and namespace), and `existing` (children that are there already). Whatever a case is
+not about is left out and filled in here.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sophia_operator.api.managed_service import ManagedServiceSpec, ManagedServi
 from sophia_operator.api.release import Color, ReleaseSpec, ReleaseStatus
 from sophia_operator.core.placement import Placement
 from sophia_operator.core.render import ChildRef, Desired, drain_warnings, render
-from sophia_operator.core.views import Observed, ReleaseView, ServiceView
+from sophia_operator.core.views import CacheView, Observed, ReleaseView, ServiceView
 
 FOLDER: Final = Path(__file__).parent / "render"
 CASES: Final = sorted(path.parent.name for path in FOLDER.glob("*/in.yaml"))
@@ -51,12 +52,15 @@ def read(name: str) -> dict[str, Any]:
 
 
 def parse(raw: dict[str, Any]) -> Case:
-    unknown = raw.keys() - {"about", "service", "releases", "placement", "existing"}
+    unknown = raw.keys() - {"about", "service", "releases", "placement", "caches", "existing"}
     assert not unknown, f"in.yaml holds what nobody reads: {unknown}"
     service = _service(raw["service"])
     return Case(
         service=service,
-        observed=Observed(releases=tuple(_release(service.name, r) for r in raw.get("releases", ()))),
+        observed=Observed(
+            releases=tuple(_release(service.name, r) for r in raw.get("releases", ())),
+            caches={name: CacheView(numbers) for name, numbers in raw.get("caches", {}).items()},
+        ),
         placement=_placement(raw["placement"]),
         existing=tuple(ChildRef(c["apiVersion"], c["kind"], c["name"]) for c in raw.get("existing", ())),
     )
@@ -80,6 +84,7 @@ def to_yaml(desired: Desired, case: Case) -> str:
         "objects": list(desired.objects),
         "delete": [{"apiVersion": r.api_version, "kind": r.kind, "name": r.name} for r in desired.delete],
         "drainWarnings": warnings,
+        "chains": desired.chains,
     }
     return yaml.dump(
         {k: v for k, v in out.items() if v}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
@@ -91,6 +96,14 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is PyYAML's
         return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    """Texts of several lines as such."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _service(raw: dict[str, Any]) -> ServiceView:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from sophia_operator.api.model_endpoint import FRACTION_PATTERN
+
 Schema = Mapping[str, Any]
 
 # Words for time that a field's name must not end in: its unit comes last.
@@ -77,7 +79,9 @@ def _lint_field(name: str, node: Schema) -> Iterator[str]:
     if not re.fullmatch(r"[a-z][a-zA-Z0-9]*", name):
         yield "is not in camelCase"
     is_scalar = node.get("type") not in ("object", "array") and node.get("format") != "date-time"
-    if is_scalar and re.split(r"(?=[A-Z])", name)[-1].lower() in _TIMES:
+    # How much a time counts, as in the weights of a score, is no time.
+    is_share = node.get("pattern") == FRACTION_PATTERN
+    if is_scalar and not is_share and re.split(r"(?=[A-Z])", name)[-1].lower() in _TIMES:
         yield "is a time whose name does not end in its unit"
     for suffix, word in _UNITS.items():
         if name.endswith(suffix) and word not in description:

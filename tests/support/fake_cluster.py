@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sophia_operator.core.decision import Notice
 from sophia_operator.core.names import MANAGER
 from sophia_operator.ports import ClusterError, Object, ObjectRef, Refusal
-from sophia_operator.runtime.watched import OTHERS, SERVICES
+from sophia_operator.runtime.watched import ALL
 from tests.support import fake_cluster_fields
 from tests.support.fake_cluster_schema import InvalidError, admit
 
@@ -29,9 +29,14 @@ _T = TypeVar("_T")
 #: What was created is owned as by an update: a later apply by the same manager takes none of it away.
 CREATED: Final = f"{MANAGER} (update)"
 STATUS_MANAGER: Final = f"{MANAGER}-status"
-_WITH_STATUS: Final = frozenset({"ManagedService", "Release", "Deployment", "HTTPRoute", "Pod", "Gateway"})
+_WITH_STATUS: Final = frozenset(
+    {
+        *("ManagedService", "Release", "ConnectionPool", "CacheTier", "ModelRoute"),
+        *("Deployment", "StatefulSet", "HTTPRoute", "Pod", "Gateway", "PodDisruptionBudget"),
+    }
+)
 _NO_GENERATION: Final = frozenset({"ConfigMap", "Secret", "Service", "Pod", "EndpointSlice"})
-_SELECTORS: Final = {w.kind: w.label_selector for w in (SERVICES, *OTHERS)}
+_SELECTORS: Final = {w.kind: w.label_selector for w in ALL}
 
 
 class CrashError(BaseException):
@@ -89,6 +94,8 @@ class FakeCluster:
     #: Refuses objects, as admission webhooks do: says why, or None.
     admission: Callable[[Object], str | None] = lambda _: None
     lagging: bool = False
+    #: Pods that are deleted stay until their process ended: whoever runs it removes them.
+    lingering: Callable[[Object], bool] = lambda _: False
     calls: list[Call] = field(default_factory=list)
     events: list[tuple[ObjectRef, Notice]] = field(default_factory=list)
     _objects: dict[Key, dict[str, Any]] = field(default_factory=dict)
@@ -145,7 +152,7 @@ class FakeCluster:
         key = _key(obj)
         if key in self._objects:
             raise ClusterError(Refusal.ALREADY_EXISTS, f'{key[0]} "{key[2]}" already exists')
-        if obj["kind"] in ("ManagedService", "Release", "Deployment", "HTTPRoute"):
+        if obj["kind"] in _WITH_STATUS - {"Pod", "Gateway", "PodDisruptionBudget"}:
             obj = {name: value for name, value in obj.items() if name != "status"}
         stored = self._admit(obj, None)
         self._managers[key] = {manager: fake_cluster_fields.fields(obj)}
@@ -278,7 +285,15 @@ class FakeCluster:
             return
         if ref.uid is not None and ref.uid != old["metadata"]["uid"]:
             raise ClusterError(Refusal.CONFLICT, "the UID in the precondition does not match")
-        self.remove(ref.kind, ref.name, ref.namespace)
+        if self.lingering(old):
+            self.terminate(ref.name, ref.namespace)
+        else:
+            self.remove(ref.kind, ref.name, ref.namespace)
+
+    def terminate(self, pod: str, namespace: str = "shop") -> None:
+        """Somebody asks a pod to go: it stays until it is removed."""
+        when = self.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.edit("Pod", pod, lambda o: o["metadata"].setdefault("deletionTimestamp", when), namespace=namespace)
 
     @staticmethod
     def _check_preconditions(obj: Object, old: Object | None) -> None:
@@ -341,7 +356,10 @@ def _check_owners(obj: Object) -> None:
 
 def _is_watched(obj: Object) -> bool:
     selector = _SELECTORS.get(obj["kind"])
-    return selector is not None and (not selector or selector in (obj["metadata"].get("labels") or {}))
+    if selector is None:
+        return False
+    label, _, value = selector.partition("=")
+    return not selector or (obj["metadata"].get("labels") or {}).get(label) == value
 
 
 def _key(obj: Object) -> Key:

@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from sophia_operator.api.release import Color
 from sophia_operator.core.names import LABEL_RELEASE, PROBE_HEADER, color_service
+from sophia_operator.core.pool.names import LABEL_POOL
 from sophia_operator.ports import Object
 from tests.support.fake_cluster import FakeCluster
+from tests.support.fake_cluster_fleets import Fleets
 
 CONTROLLER: Final = "example.com/gateway-controller"
 
@@ -42,9 +44,13 @@ class Controllers:
     gateway_down: bool = False
     #: Weights that the gateway gives, by service. It may trail behind the route.
     traffic: dict[str, dict[Color, int]] = field(default_factory=dict)
+    fleets: Fleets = field(init=False)
     _ages: dict[str, int] = field(default_factory=dict)
     _waiting: dict[str, tuple[int, int]] = field(default_factory=dict)
     _count: int = 0
+
+    def __post_init__(self) -> None:
+        self.fleets = Fleets(self.cluster)
 
     def tick(self, rounds: int = 1) -> None:
         """Each controller does one round of work, `rounds` times."""
@@ -109,6 +115,9 @@ class Controllers:
 
     def _run_deployment(self, deployment: Object) -> None:
         name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+        if LABEL_POOL in deployment["metadata"].get("labels", {}):
+            self.fleets.run(deployment)
+            return
         pods = [p for p in self.pods(name) if p["metadata"]["namespace"] == namespace]
         wanted = deployment["spec"].get("replicas", 1)
         for pod in sorted(pods, key=_is_ready)[: max(0, len(pods) - wanted)]:
@@ -147,15 +156,22 @@ class Controllers:
                 "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
                 "containerStatuses": [{"name": "app", "ready": ready, "restartCount": 0, "state": state}],
             }
+            if LABEL_POOL in pod["metadata"]["labels"]:
+                status["podIP"] = self.fleets.address(pod)
+            elif "podIP" in pod["status"]:
+                status["podIP"] = pod["status"]["podIP"]
             self._set_status(pod, status)
 
     def _report(self, deployment: Object) -> None:
         meta = deployment["metadata"]
         pods = [p for p in self.pods(meta["name"]) if p["metadata"]["namespace"] == meta["namespace"]]
+        updated = len(pods)
+        if LABEL_POOL in meta.get("labels", {}):
+            pods, updated = self.fleets.pods(deployment), len(self.fleets.updated(deployment))
         status: dict[str, Any] = {
             "observedGeneration": meta["generation"],
             "replicas": len(pods),
-            "updatedReplicas": len(pods),
+            "updatedReplicas": updated,
             "readyReplicas": sum(1 for p in pods if _is_ready(p)),
         }
         if len(pods) < deployment["spec"].get("replicas", 1):
@@ -176,9 +192,9 @@ class Controllers:
         ]
         endpoints = [
             {
-                "addresses": ["10.0.0.1"],
+                "addresses": [pod["status"].get("podIP", "10.0.0.1")],
                 "conditions": {"ready": _is_ready(pod), "terminating": False},
-                "targetRef": {"kind": "Pod", "name": pod["metadata"]["name"]},
+                "targetRef": {"kind": "Pod", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]},
             }
             for pod in pods
         ]

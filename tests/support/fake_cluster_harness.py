@@ -11,6 +11,7 @@ from typing import Any
 from sophia_operator.api.conditions import violations
 from sophia_operator.api.managed_service import ManagedServiceStatus
 from sophia_operator.api.release import Color, Intent, ReleaseStatus
+from sophia_operator.core.cache.findings import RequestsResult, RequestsTask
 from sophia_operator.core.findings import (
     MetricsAnswer,
     MetricsRequest,
@@ -21,7 +22,8 @@ from sophia_operator.core.findings import (
     SmokeResult,
 )
 from sophia_operator.runtime.elsewhere import Elsewhere
-from sophia_operator.runtime.loop import Gone, ServiceLoop
+from sophia_operator.runtime.loop import ServiceLoop
+from sophia_operator.runtime.passes import Gone
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.telemetry import Telemetry
 from sophia_operator.runtime.wakeups import Feed, Wakeups
@@ -223,6 +225,9 @@ class _Requests:
         await asyncio.sleep(0)
         weights = self.harness.controllers.traffic.get(NAME, {})
         return ProbeResult({c: round(request.count * weights.get(c, 0) / 100) for c in Color}, 0)
+
+    async def warm(self, task: RequestsTask) -> RequestsResult:
+        raise AssertionError(f"a ManagedService warms nothing: {task}")
 
 
 __all__ = ["NAME", "NAMESPACE", "START", "Gone", "Harness", "managed_service"]

@@ -29,7 +29,9 @@ from sophia_operator.core.findings import (
 from sophia_operator.core.needs import needs
 from sophia_operator.core.placement import Placement, placement
 from sophia_operator.core.views import (
+    BindingView,
     Blocker,
+    CacheView,
     ConfigView,
     DeploymentView,
     EndpointsView,
@@ -87,6 +89,8 @@ class Sim:
     blockers: tuple[Blocker, ...] = ()
     template_refused: str | None = None
     config: tuple[ConfigView, ...] = ()
+    bindings: tuple[BindingView, ...] = ()
+    caches: dict[str, CacheView] = field(default_factory=dict)
     metrics: Callable[[MetricsRequest], MetricsAnswer] = good_metrics
     smoke: Callable[[SmokeRequest], SmokeResult] = lambda _: SmokeResult(True, "")
     traffic_flows: bool = True
@@ -111,6 +115,8 @@ class Sim:
             endpoints={c: EndpointsView(name, self.ready(name) if name else 0) for c, name in self.selects.items()},
             route=route,
             config=self.config,
+            bindings=self.bindings,
+            caches=self.caches,
             blockers=self.blockers,
             gateway_url="http://gateway.test",
             template_refused=self.template_refused,

@@ -46,6 +46,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end }}
 
+{{- define "sophia.pgbouncerImage" -}}
+{{- with .Values.pgbouncer.image }}
+{{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) }}
+{{- end }}
+{{- end }}
+
+{{- define "sophia.redisImage" -}}
+{{- with .Values.redis.image }}
+{{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) }}
+{{- end }}
+{{- end }}
+
 {{- define "sophia.subject" -}}
 - kind: ServiceAccount
   name: {{ include "sophia.serviceAccountName" . }}

@@ -1,9 +1,9 @@
 {{/* What the operator may do in each namespace that it works in. Each rule says what it is for. */}}
 {{- define "sophia.namespaceRules" -}}
-# It watches services; patch is for the finalizer, which lets it clean up in order when a service is deleted. It never
-# writes their spec.
+# It watches services, pools, cache tiers and model routes; patch is for the finalizer, which lets it clean up in order
+# when one is deleted. It never writes their spec.
 - apiGroups: [sophia.ai]
-  resources: [managedservices]
+  resources: [managedservices, connectionpools, cachetiers, modelroutes]
   verbs: [get, list, watch, patch]
 # It makes a Release of each change and deletes those beyond historyLimit. Not patch: the intent is for people.
 - apiGroups: [sophia.ai]
@@ -11,22 +11,37 @@
   verbs: [get, list, watch, create, delete]
 # It writes what it saw and decided, by server-side apply.
 - apiGroups: [sophia.ai]
-  resources: [managedservices/status, releases/status]
+  resources:
+  - managedservices/status
+  - releases/status
+  - connectionpools/status
+  - cachetiers/status
+  - modelroutes/status
   verbs: [patch]
 # Owner references that block deletion; a cluster with the admission plugin OwnerReferencesPermissionEnforcement asks
 # for this right.
 - apiGroups: [sophia.ai]
-  resources: [managedservices/finalizers, releases/finalizers]
+  resources:
+  - managedservices/finalizers
+  - releases/finalizers
+  - connectionpools/finalizers
+  - cachetiers/finalizers
+  - modelroutes/finalizers
   verbs: [update]
-# It runs each release as a Deployment. (Server-side apply needs create and patch.)
+# It runs each release as a Deployment, and the instances of a pool. (Server-side apply needs create and patch.)
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch, delete]
-# It makes the Services of the two colours.
+# It runs the nodes of a cache tier as a StatefulSet. Not delete: that goes with its tier.
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [get, list, watch, create, patch]
+# It makes the Services of the two colours, those that clients of a pool or a tier connect to, and that of a gateway for
+# models.
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]
-# It owns the HTTPRoute that carries the weights, and looks for others that claim the same host name.
+# It owns the HTTPRoutes that carry weights, and looks for others that claim the same host name.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
@@ -34,12 +49,22 @@
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [get, list, watch]
-# Pods say why a release does not become ready: a crash loop, an image that cannot be pulled.
+# Pods say why a release does not become ready: a crash loop, an image that cannot be pulled. patch is for the annotation
+# that makes the kubelet bring a new configuration to pods at once (to those of a gateway for models too), and for the
+# label that says which node of a tier is the primary. delete is for nodes of a tier that are to be made anew, one at a
+# time, the primary last: a StatefulSet that does it by itself does not know which one is. RBAC cannot bound it to them;
+# the operator deletes no other pod.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, patch, delete]
+# Whoever drains nodes leaves instances of a pool, and nodes of a tier, to their clients.
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch]
 # Configuration moves with the release: it reads what spec.config names, and makes and deletes immutable copies. It also
-# reads the Secret with the credentials for a service's Prometheus. Set watchNamespaces to bound this.
+# reads the Secrets with the credentials for a service's Prometheus, for a pool's server, for an adopted Redis and for
+# the APIs of models, and makes those that a pool or a tier is configured by and that applications connect with, and the
+# ConfigMap that a gateway for models reads. Set watchNamespaces to bound this.
 - apiGroups: [""]
   resources: [configmaps, secrets]
   verbs: [get, list, watch, create, patch, delete]

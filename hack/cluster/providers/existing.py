@@ -74,7 +74,10 @@ class Existing:
 
     name = "existing"
     programs: tuple[str, ...] = ("kubectl", "helm", "contour")
-    images: tuple[str, ...] | None = ("contour", "envoy", "prometheus", "sophia-demo-app", "sophia-operator")
+    images: tuple[str, ...] | None = (
+        *("contour", "envoy", "prometheus", "postgres", "portkey", "litellm"),
+        *("sophia-pgbouncer", "pgbouncer-newer", "sophia-redis", "valkey", "sophia-demo-app", "sophia-operator"),
+    )
 
     def check(self) -> None:
         """Raise ProviderError unless the current context is on the allow-list."""

@@ -1,4 +1,4 @@
-"""The operator's own requests to services: smoke tests, and marked requests through the Gateway."""
+"""The operator's own requests to services: smoke tests, marked requests through the Gateway, and warm-ups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from typing import Any, Final
 
 import httpx
 
+from sophia_operator.adapters import http_warm
+from sophia_operator.adapters.http_answers import FAILURES, read, why
 from sophia_operator.api.release import Color
+from sophia_operator.core.cache.findings import RequestsResult, RequestsTask
 from sophia_operator.core.evidence.smoke import judge_response
 from sophia_operator.core.findings import ProbeRequest, ProbeResult, SmokeRequest, SmokeResult
 from sophia_operator.core.names import COLOR_HEADER
@@ -29,9 +32,6 @@ _MOST_PROBES: Final = 1_000
 #: Of a probe's answer only so much is read, so that its connection can be used again.
 _PROBE_BODY: Final = 64 * 1024
 _REASONS_SHOWN: Final = 3
-_UNSENDABLE: Final = "the request cannot be sent as it is written: check URL, path and headers"
-#: A group comes from a port that no socket has; ValueError from text that no request can hold.
-_FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, ValueError, ExceptionGroup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +110,11 @@ class HttpRequests:
                 asyncio.timeout(test.timeout_seconds),
                 self._stream(test.method.value, url, request.host, headers, content) as answer,
             ):
-                body, whole = await _read(answer, _LARGEST_BODY)
+                body, whole = await read(answer, _LARGEST_BODY)
         except TimeoutError:
             return SmokeResult(False, f"no whole answer within {test.timeout_seconds} s")
-        except _FAILURES as problem:
-            return SmokeResult(False, f"no answer: {_why(problem)}")
+        except FAILURES as problem:
+            return SmokeResult(False, f"no answer: {why(problem)}")
         elapsed_ms = (time.perf_counter() - started) * 1000
         mark = answer.headers.get(COLOR_HEADER)
         if request.color is not None and mark != request.color.value:
@@ -153,6 +153,10 @@ class HttpRequests:
             await asyncio.gather(limit, *running, return_exceptions=True)
         return tally.result()
 
+    async def warm(self, task: RequestsTask) -> RequestsResult:
+        """A part of a warm-up by requests. Never raises for what the network or the service does."""
+        return await http_warm.warm(self._client, task)
+
     async def _probe_once(self, request: ProbeRequest) -> _Probed:
         headers = {k.lower(): v for k, v in request.headers.items()}
         url = request.base_url.rstrip("/") + request.path
@@ -161,11 +165,11 @@ class HttpRequests:
                 asyncio.timeout(_PROBE_SECONDS),
                 self._stream("GET", url, request.host, headers, None) as answer,
             ):
-                await _read(answer, _PROBE_BODY)
+                await read(answer, _PROBE_BODY)
         except TimeoutError:
             return _Probed(None, f"no answer within {_PROBE_SECONDS:.0f} s", answered=False)
-        except _FAILURES as problem:
-            return _Probed(None, f"no answer: {_why(problem)}", answered=False)
+        except FAILURES as problem:
+            return _Probed(None, f"no answer: {why(problem)}", answered=False)
         mark = answer.headers.get(COLOR_HEADER)
         try:
             return _Probed(Color(mark))
@@ -181,28 +185,3 @@ class HttpRequests:
             # By TLS, the Gateway is asked for the host's certificate, whatever address it is reached at.
             extensions["sni_hostname"] = host
         return self._client.stream(method, url, headers=headers, content=content, timeout=None, extensions=extensions)
-
-
-async def _read(answer: httpx.Response, most: int) -> tuple[bytes, bool]:
-    """The body, up to `most` bytes, and whether that is all of it."""
-    body = bytearray()
-    async for chunk in answer.aiter_raw():
-        body += chunk
-        if len(body) > most:
-            return bytes(body[:most]), False
-    return bytes(body), True
-
-
-def _why(problem: Exception) -> str:
-    """In our words: the library's can hold headers that users keep secret."""
-    match problem:
-        case httpx.ConnectError():
-            return f"cannot connect ({problem})"
-        case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.WriteError():
-            return "the connection broke"
-        case httpx.LocalProtocolError() | httpx.InvalidURL() | httpx.UnsupportedProtocol():
-            return _UNSENDABLE
-        case ValueError() | ExceptionGroup():
-            return _UNSENDABLE
-        case _:
-            return type(problem).__name__

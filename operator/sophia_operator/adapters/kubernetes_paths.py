@@ -8,7 +8,9 @@ from sophia_operator.ports import ObjectRef
 
 #: Plural of each kind that the operator reads or writes, and whether it lives in namespaces.
 _KINDS: Final[dict[str, tuple[str, bool]]] = {
+    "CacheTier": ("cachetiers", True),
     "ConfigMap": ("configmaps", True),
+    "ConnectionPool": ("connectionpools", True),
     "Deployment": ("deployments", True),
     "EndpointSlice": ("endpointslices", True),
     "Event": ("events", True),
@@ -17,11 +19,14 @@ _KINDS: Final[dict[str, tuple[str, bool]]] = {
     "HTTPRoute": ("httproutes", True),
     "Lease": ("leases", True),
     "ManagedService": ("managedservices", True),
+    "ModelRoute": ("modelroutes", True),
     "Namespace": ("namespaces", False),
     "Pod": ("pods", True),
+    "PodDisruptionBudget": ("poddisruptionbudgets", True),
     "Release": ("releases", True),
     "Secret": ("secrets", True),
     "Service": ("services", True),
+    "StatefulSet": ("statefulsets", True),
 }
 
 

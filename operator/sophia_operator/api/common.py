@@ -25,9 +25,18 @@ def map_list(*keys: str) -> dict[str, Any]:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
-def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
-    """CEL rules for the CRD, each a (rule, message) pair. A validator beside it says the same offline."""
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
+def rules(*pairs: tuple[str, str], field: str | None = None) -> dict[str, Any]:
+    """CEL rules for the CRD, each a (rule, message) pair. A validator beside it says the same offline.
+
+    `field` is what a refusal names instead of where the rules stand, as in `.spec`.
+    """
+    path = {} if field is None else {"fieldPath": field}
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message, **path} for rule, message in pairs]}
+
+
+def joined(*several: dict[str, Any]) -> dict[str, Any]:
+    """Several of `rules` as one."""
+    return {"x-kubernetes-validations": [rule for one in several for rule in one["x-kubernetes-validations"]]}
 
 
 class ApiModel(BaseModel):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from sophia_operator.api.binding_version import MAX_BINDINGS, MAX_CACHE_BINDINGS, MAX_MODEL_BINDINGS, BindingVersion
 from sophia_operator.api.common import (
     ATOMIC_LIST,
     PRESERVE_UNKNOWN,
@@ -77,6 +78,12 @@ class Snapshot(ApiModel):
         json_schema_extra=ATOMIC_LIST,
         description="Versions of the configuration.",
     )
+    bindings: list[BindingVersion] = Field(
+        default_factory=list,
+        max_length=MAX_BINDINGS + MAX_CACHE_BINDINGS + MAX_MODEL_BINDINGS,
+        json_schema_extra=ATOMIC_LIST,
+        description="Versions of the bindings, sorted by kind and name.",
+    )
     plan: RolloutPlan = Field(default_factory=RolloutPlan, description="The plan that the rollout follows.")
 
 
@@ -98,7 +105,7 @@ class ReleaseSpec(ApiModel):
 
     service_name: DnsLabel = Field(description="Name of the ManagedService.")
     revision: int = Field(ge=1, le=2_147_483_647, description="Number of the release, rising by one with each change.")
-    hash: Hash = Field(description="Hash of what the release runs: template, ports and configuration.")
+    hash: Hash = Field(description="Hash of what the release runs: template, ports, configuration and bindings.")
     snapshot: Snapshot = Field(description="What the release runs and how it is rolled out.")
     intent: Intent = Field(
         Intent.PROCEED,

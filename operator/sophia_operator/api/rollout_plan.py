@@ -23,6 +23,13 @@ class Stage(ApiModel):
         le=86_400,
         description="How long the stage is watched, in seconds, from the moment its weight is observed in the traffic.",
     )
+    warm_percent: int | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="How far the release's own generation in its caches must be filled before the stage begins, in "
+        "percent; without: no matter.",
+    )
 
 
 class OnFailure(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from sophia_operator.api.common import (
     ATOMIC_LIST,
@@ -81,11 +81,42 @@ class ParentRef(ApiModel):
     """A Gateway to attach to."""
 
     name: ObjectName = Field(description="Name of the Gateway.")
-    namespace: DnsLabel | None = Field(None, description="Namespace of the Gateway; the service's own when absent.")
+    namespace: DnsLabel | None = Field(None, description="Namespace of the Gateway; the object's own when absent.")
     section_name: ObjectName | None = Field(None, description="Name of one listener of the Gateway.")
 
 
 _SAME_PARENT = "parentRefs to the same Gateway each need a sectionName, and all of these must differ"
+
+
+def _parents_differ(refs: list[ParentRef]) -> list[ParentRef]:
+    sections: dict[tuple[str, str | None], list[str | None]] = {}
+    for ref in refs:
+        sections.setdefault((ref.name, ref.namespace), []).append(ref.section_name)
+    if any(len(names) > 1 and (None in names or len({*names}) < len(names)) for names in sections.values()):
+        raise ValueError(_SAME_PARENT)
+    return refs
+
+
+#: The Gateways that an HTTPRoute is attached to.
+ParentRefs = Annotated[
+    list[ParentRef],
+    Field(
+        min_length=1,
+        max_length=8,
+        json_schema_extra=ATOMIC_LIST
+        | rules(
+            (
+                # As the Gateway API has it: the namespace of the route itself, written out, is another one.
+                "self.all(p, self.filter(q, q.name == p.name"
+                " && has(q.__namespace__) == has(p.__namespace__)"
+                " && (!has(p.__namespace__) || q.__namespace__ == p.__namespace__)"
+                " && (!has(q.sectionName) || !has(p.sectionName) || q.sectionName == p.sectionName)).size() == 1)",
+                _SAME_PARENT,
+            )
+        ),
+    ),
+    AfterValidator(_parents_differ),
+]
 
 
 class RouteRule(ApiModel):
@@ -132,22 +163,7 @@ class RouteRule(ApiModel):
 class GatewayTraffic(ApiModel):
     """Traffic through a Gateway, by an HTTPRoute that the operator owns whole."""
 
-    parent_refs: list[ParentRef] = Field(
-        min_length=1,
-        max_length=8,
-        json_schema_extra=ATOMIC_LIST
-        | rules(
-            (
-                # As the Gateway API has it: the namespace of the route itself, written out, is another one.
-                "self.all(p, self.filter(q, q.name == p.name"
-                " && has(q.__namespace__) == has(p.__namespace__)"
-                " && (!has(p.__namespace__) || q.__namespace__ == p.__namespace__)"
-                " && (!has(q.sectionName) || !has(p.sectionName) || q.sectionName == p.sectionName)).size() == 1)",
-                _SAME_PARENT,
-            )
-        ),
-        description="Gateways to attach to.",
-    )
+    parent_refs: ParentRefs = Field(description="Gateways to attach to.")
     hostnames: list[Hostname] = Field(
         default_factory=list,
         max_length=16,
@@ -170,16 +186,6 @@ class GatewayTraffic(ApiModel):
         "the Gateway's addresses "
         "when absent.",
     )
-
-    @field_validator("parent_refs")
-    @classmethod
-    def _parents_differ(cls, refs: list[ParentRef]) -> list[ParentRef]:
-        sections: dict[tuple[str, str | None], list[str | None]] = {}
-        for ref in refs:
-            sections.setdefault((ref.name, ref.namespace), []).append(ref.section_name)
-        if any(len(names) > 1 and (None in names or len({*names}) < len(names)) for names in sections.values()):
-            raise ValueError(_SAME_PARENT)
-        return refs
 
 
 class NoTraffic(ApiModel):

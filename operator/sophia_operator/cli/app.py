@@ -9,9 +9,9 @@ from typing import Annotated, Final
 import typer
 
 from sophia_operator.api.release import Intent
+from sophia_operator.cli import cache_app, live, model_app, pools, steer, tables
 from sophia_operator.cli import lint as linter
-from sophia_operator.cli import live, steer, tables
-from sophia_operator.cli.objects import parse_release, parse_service
+from sophia_operator.cli.objects import parse_pool, parse_release, parse_service
 from sophia_operator.cli.options import with_session
 from sophia_operator.cli.picture import draw
 from sophia_operator.cli.session import Api, Exit, NothingToDoError, Session
@@ -34,6 +34,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(cache_app.app)
+app.add_typer(model_app.app)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the ManagedService.", show_default=False)]
 Reason = Annotated[
@@ -145,6 +148,41 @@ def history(session: Session, name: Name) -> None:
         session.say(f"{name} has no releases yet")
         return
     tables.show(session.console, tables.history(situation, session.now()))
+
+
+@app.command(short_help="Show a connection pool, or list all.")
+@with_session
+def pool(
+    session: Session,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Name of the ConnectionPool.", show_default=False)
+    ] = None,
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="List those of every namespace.")] = False,
+) -> None:
+    """Show a connection pool: instances, score, budget, reconnects, statements that stand out. Without NAME: list all.
+
+    Exit code 1 when clients of that pool are not served, or something waits for a person.
+    """
+    if name is not None and everywhere:
+        raise typer.BadParameter("it lists pools, and goes without NAME", param_hint="--all-namespaces")
+    api = session.api()
+    if name is None:
+        found = api.pools(everywhere=everywhere)
+        if session.as_json:
+            session.print_json({"apiVersion": "v1", "kind": "List", "items": found})
+        elif not found:
+            session.say(f"no ConnectionPools {'anywhere' if everywhere else f'in namespace {api.namespace}'}")
+        else:
+            table = pools.listed([parse_pool(o) for o in found], session.now(), namespaces=everywhere)
+            tables.show(session.console, table)
+        return
+    obj = api.pool(name)
+    seen = parse_pool(obj)
+    if session.as_json:
+        session.print_json({"healthy": pools.is_healthy(seen), "pool": obj})
+    else:
+        session.console.print(pools.draw(seen, session.now()))
+    raise typer.Exit(Exit.OK if pools.is_healthy(seen) else Exit.BAD)
 
 
 @app.command()

@@ -19,6 +19,9 @@ from sophia_operator.core.names import LABEL_SERVICE
 
 SERVICES: Final = "managedservices"
 RELEASES: Final = "releases"
+POOLS: Final = "connectionpools"
+TIERS: Final = "cachetiers"
+ROUTES: Final = "modelroutes"
 #: Seconds to connect, and to wait for an answer.
 _TIMEOUT: Final = (5, 10)
 #: The same for lists that may be long.
@@ -29,6 +32,13 @@ _WATCH_TIMEOUT: Final = (5, _WATCH_SECONDS + 10)
 _RETRY_SECONDS: Final = (1, 2, 5, 10)
 _GONE: Final = 410
 _NOT_FOUND: Final = 404
+#: How to find those that are there.
+_ALL: Final = {
+    "ConnectionPool": "`kubectl sophia pool -A` lists all pools",
+    "CacheTier": "`kubectl sophia cache list -A` lists all tiers",
+    "ModelRoute": "`kubectl sophia model list -A` lists all routes",
+}
+_ALL_SERVICES: Final = "`kubectl sophia get -A` lists all services"
 
 
 class KubeApi:
@@ -42,22 +52,50 @@ class KubeApi:
         self._objects = client.CustomObjectsApi(self._client)
 
     def service(self, name: str) -> Object:
-        with self._words("ManagedService", name):
+        return self._one(SERVICES, "ManagedService", name)
+
+    def services(self, *, everywhere: bool) -> Sequence[Object]:
+        return self._all(SERVICES, "ManagedServices", everywhere=everywhere)
+
+    def pool(self, name: str) -> Object:
+        return self._one(POOLS, "ConnectionPool", name)
+
+    def pools(self, *, everywhere: bool) -> Sequence[Object]:
+        return self._all(POOLS, "ConnectionPools", everywhere=everywhere)
+
+    def tier(self, name: str) -> Object:
+        return self._one(TIERS, "CacheTier", name)
+
+    def tiers(self, *, everywhere: bool) -> Sequence[Object]:
+        return self._all(TIERS, "CacheTiers", everywhere=everywhere)
+
+    def patch_tier(self, name: str, operations: Sequence[Object]) -> None:
+        self._patch(TIERS, name, [dict(o) for o in operations], "application/json-patch+json", "CacheTier")
+
+    def route(self, name: str) -> Object:
+        return self._one(ROUTES, "ModelRoute", name)
+
+    def routes(self, *, everywhere: bool) -> Sequence[Object]:
+        return self._all(ROUTES, "ModelRoutes", everywhere=everywhere)
+
+    def patch_route(self, name: str, operations: Sequence[Object]) -> None:
+        self._patch(ROUTES, name, [dict(o) for o in operations], "application/json-patch+json", "ModelRoute")
+
+    def _one(self, plural: str, kind: str, name: str) -> Object:
+        with self._words(kind, name):
             return self._dict(
                 self._objects.get_namespaced_custom_object(
-                    GROUP, VERSION, self.namespace, SERVICES, name, _request_timeout=_TIMEOUT
+                    GROUP, VERSION, self.namespace, plural, name, _request_timeout=_TIMEOUT
                 )
             )
 
-    def services(self, *, everywhere: bool) -> Sequence[Object]:
-        with self._words("ManagedServices"):
+    def _all(self, plural: str, kinds: str, *, everywhere: bool) -> Sequence[Object]:
+        with self._words(kinds):
             if everywhere:
-                found = self._objects.list_cluster_custom_object(
-                    GROUP, VERSION, SERVICES, _request_timeout=_LIST_TIMEOUT
-                )
+                found = self._objects.list_cluster_custom_object(GROUP, VERSION, plural, _request_timeout=_LIST_TIMEOUT)
             else:
                 found = self._objects.list_namespaced_custom_object(
-                    GROUP, VERSION, self.namespace, SERVICES, _request_timeout=_LIST_TIMEOUT
+                    GROUP, VERSION, self.namespace, plural, _request_timeout=_LIST_TIMEOUT
                 )
             return self._items(found)
 
@@ -190,10 +228,8 @@ class KubeApi:
         name = (status.get("details") or {}).get("name")
         if not name:
             return None
-        return (
-            f"{kind} {name} not found in namespace {self.namespace} (context {self._context}); "
-            "`kubectl sophia get -A` lists all services"
-        )
+        hint = _ALL.get(kind, _ALL_SERVICES)
+        return f"{kind} {name} not found in namespace {self.namespace} (context {self._context}); {hint}"
 
     @staticmethod
     def _dict(answer: object) -> dict[str, Any]:

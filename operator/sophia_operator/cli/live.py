@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sophia_operator.cli.board import Board
 from sophia_operator.cli.ending import Ending, ending_of
@@ -20,6 +22,14 @@ _TICK_SECONDS: Final = 1.0
 _OUTAGE_SECONDS: Final = 120.0
 #: For how long it gives what is stalled the chance to go on: a Gateway or a ConfigMap may come a moment later.
 _STALL_SECONDS: Final = 30.0
+
+
+class _CtrlC:
+    """A person wants to leave."""
+
+
+_CTRL_C: Final = _CtrlC()
+_Queue = queue.SimpleQueue["News | _CtrlC"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +47,12 @@ class Following:
 def follow(session: Session, api: Api, asked: Following) -> int:
     """Show it until the service is deleted, a person presses Ctrl-C, or (`wait`) nothing goes on any more."""
     board = Board(api.service(asked.name), api.releases(asked.name))
-    news: queue.SimpleQueue[News] = queue.SimpleQueue()
+    news: _Queue = queue.SimpleQueue()
     for stream in api.watch(asked.name):
         threading.Thread(target=_pump, args=(stream, news), daemon=True).start()
     screen = screen_for(session, watch=asked.watch)
     try:
-        with screen:
+        with _ctrl_c_is_news(news), screen:
             ending = _until_the_end(session, screen, board, news, asked)
     except KeyboardInterrupt:
         if asked.wait:
@@ -56,9 +66,7 @@ def follow(session: Session, api: Api, asked: Following) -> int:
     return _code(last)
 
 
-def _until_the_end(
-    session: Session, screen: Screen, board: Board, news: queue.SimpleQueue[News], asked: Following
-) -> Ending:
+def _until_the_end(session: Session, screen: Screen, board: Board, news: _Queue, asked: Following) -> Ending:
     """Show and listen; without `wait`, for ever."""
     patience = _Patience(asked)
     while True:
@@ -115,16 +123,44 @@ def _code(situation: Situation) -> int:
     return Exit.OK if situation.is_healthy else Exit.BAD
 
 
-def _pump(stream: Iterator[News], into: queue.SimpleQueue[News]) -> None:
+def _pump(stream: Iterator[News], into: _Queue) -> None:
     for item in stream:
         into.put(item)
 
 
-def _listen(news: queue.SimpleQueue[News], board: Board) -> None:
-    """Wait for one tick at most; take all there is."""
+@contextmanager
+def _ctrl_c_is_news(news: _Queue) -> Iterator[None]:
+    """Let Ctrl-C wait its turn behind the news; a second one ends whatever is under way.
+
+    Python raises KeyboardInterrupt wherever the main thread happens to be. Inside a callback of a library that draws
+    or parses, it can be dropped, and nobody would end.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield  # a shell's background job is not meant by Ctrl-C
+        return
+
+    def interrupted(*_: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        news.put(_CTRL_C)
+
+    before = signal.signal(signal.SIGINT, interrupted)
     try:
-        board.take(news.get(timeout=_TICK_SECONDS))
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _listen(news: _Queue, board: Board) -> None:
+    """Wait for one tick at most; take all there is. KeyboardInterrupt once that comes to Ctrl-C."""
+    try:
+        _take(news.get(timeout=_TICK_SECONDS), board)
     except queue.Empty:
         return
     while not news.empty():
-        board.take(news.get())
+        _take(news.get(), board)
+
+
+def _take(item: News | _CtrlC, board: Board) -> None:
+    if isinstance(item, _CtrlC):
+        raise KeyboardInterrupt
+    board.take(item)

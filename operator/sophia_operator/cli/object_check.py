@@ -14,10 +14,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from sophia_operator.api.common import API_VERSION, DNS_SUBDOMAIN_PATTERN, GROUP
+from sophia_operator.api.managed_service import Bindings
 from sophia_operator.api.schema.crd import Kind, object_schema
-from sophia_operator.api.schema.kinds import KINDS
+from sophia_operator.api.schema.kinds import KINDS, MANAGED_SERVICE
 from sophia_operator.api.schema.structural import Schema
 from sophia_operator.cli.yaml_source import Document, Path
+from sophia_operator.core.render.obstacles import obstacles, unseen
 
 _KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in KINDS}
 _MAX_NAME: Final = 253
@@ -83,12 +85,26 @@ def check_object(document: Document) -> Iterator[Problem]:
     yield from _check_model(kind, value)
     for part in ("spec", "status"):
         yield from _check_twins(_schema(kind)["properties"][part], value.get(part), (part,))
+    if kind is MANAGED_SERVICE:
+        yield from _check_bindings(value.get("spec"))
 
 
 def path_text(path: Path) -> str:
     """The path as people write it: `spec.rollout.stages[1].weightPercent`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.lstrip(".") or "(object)"
+
+
+def _check_bindings(spec: Any) -> Iterator[Problem]:
+    """What the operator would refuse: the API server does not look into the template."""
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("template"), Mapping):
+        return
+    try:
+        bindings = Bindings.model_validate(spec.get("bindings") or {})
+    except ValidationError:
+        return  # told already
+    for words in obstacles(spec["template"], unseen(bindings)):
+        yield Problem(("spec", "bindings"), words)
 
 
 @cache

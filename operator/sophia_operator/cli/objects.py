@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from sophia_operator.api.cache_tier import CacheTier
+from sophia_operator.api.connection_pool import ConnectionPool
 from sophia_operator.api.managed_service import ManagedService
+from sophia_operator.api.model_route import ModelRoute
 from sophia_operator.api.release import Release
 from sophia_operator.cli.session import CliError, Object
 
@@ -21,6 +24,30 @@ def parse_release(obj: Object) -> Release:
     """The Release; CliError when this version cannot read it."""
     try:
         return Release.model_validate(obj)
+    except ValidationError as error:
+        raise _unreadable(obj, error) from error
+
+
+def parse_pool(obj: Object) -> ConnectionPool:
+    """The ConnectionPool; CliError when this version cannot read it."""
+    try:
+        return ConnectionPool.model_validate(obj)
+    except ValidationError as error:
+        raise _unreadable(obj, error) from error
+
+
+def parse_tier(obj: Object) -> CacheTier:
+    """The CacheTier; CliError when this version cannot read it."""
+    try:
+        return CacheTier.model_validate(obj)
+    except ValidationError as error:
+        raise _unreadable(obj, error) from error
+
+
+def parse_route(obj: Object) -> ModelRoute:
+    """The ModelRoute; CliError when this version cannot read it."""
+    try:
+        return ModelRoute.model_validate(obj)
     except ValidationError as error:
         raise _unreadable(obj, error) from error
 

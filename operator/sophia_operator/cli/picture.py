@@ -8,11 +8,11 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from sophia_operator.api.conditions import ConditionStatus, ConditionType, find
 from sophia_operator.api.release import Color, GateStatus, Intent, Release, ReleaseState, SmokeTestStatus, Verdict
+from sophia_operator.cli.sections import section
 from sophia_operator.core.situation import Situation, name_of, stage_of, time_left
 from sophia_operator.core.words import bound_of, clock, count, span, value_of
 
@@ -139,22 +139,8 @@ def _weights(release: Release) -> RenderableType:
     return line
 
 
-def _table(title: str, *columns: tuple[str, str]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=title, title_justify="left", title_style="bold")
-    for name, justify in columns:
-        # Only sentences may be folded: a name in two lines cannot be copied.
-        table.add_column(
-            name,
-            justify="right" if justify == "right" else "left",
-            header_style="dim",
-            overflow="fold",
-            no_wrap=name not in ("why", "message"),
-        )
-    return table
-
-
 def _gates(release: Release, now: datetime) -> RenderableType:
-    table = _table(
+    table = section(
         "Gates",
         ("gate", ""),
         ("verdict", ""),
@@ -207,7 +193,7 @@ def _next_look(gate: GateStatus, release: Release, now: datetime) -> str:
 
 
 def _smoke_tests(release: Release) -> RenderableType:
-    table = _table("Smoke tests", ("test", ""), ("state", ""), ("tries", "right"), ("why", ""))
+    table = section("Smoke tests", ("test", ""), ("state", ""), ("tries", "right"), ("why", ""))
     specs = {t.name: t for t in release.spec.snapshot.plan.smoke_tests}
     for test in release.status.smoke_tests:
         spec = specs.get(test.name)
@@ -223,7 +209,9 @@ def _smoke_state(test: SmokeTestStatus) -> Text:
 
 
 def _transitions(release: Release, now: datetime) -> RenderableType:
-    table = _table(f"What happened to {name_of(release)}", ("time", ""), ("state", ""), ("reason", ""), ("message", ""))
+    table = section(
+        f"What happened to {name_of(release)}", ("time", ""), ("state", ""), ("reason", ""), ("message", "")
+    )
     shown = release.status.transitions[-TRANSITIONS:]
     for step in shown:
         weight = "" if step.weight_percent is None else f" {step.weight_percent} %"

@@ -83,6 +83,30 @@ class Api(Protocol):
     def releases(self, service: str) -> Sequence[Object]:
         """All Releases of a service."""
 
+    def pool(self, name: str) -> Object:
+        """The ConnectionPool; CliError when it is not there."""
+
+    def pools(self, *, everywhere: bool) -> Sequence[Object]:
+        """All ConnectionPools of the namespace, or of the cluster."""
+
+    def tier(self, name: str) -> Object:
+        """The CacheTier; CliError when it is not there."""
+
+    def tiers(self, *, everywhere: bool) -> Sequence[Object]:
+        """All CacheTiers of the namespace, or of the cluster."""
+
+    def patch_tier(self, name: str, operations: Sequence[Object]) -> None:
+        """Patch a CacheTier by JSON Patch operations."""
+
+    def route(self, name: str) -> Object:
+        """The ModelRoute; CliError when it is not there."""
+
+    def routes(self, *, everywhere: bool) -> Sequence[Object]:
+        """All ModelRoutes of the namespace, or of the cluster."""
+
+    def patch_route(self, name: str, operations: Sequence[Object]) -> None:
+        """Patch a ModelRoute by JSON Patch operations."""
+
     def patch_release(self, name: str, patch: Object) -> None:
         """Merge-patch a Release."""
 

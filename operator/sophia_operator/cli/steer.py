@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from sophia_operator.api.managed_service import PoolBinding
 from sophia_operator.api.release import Intent, Release, ReleaseState
 from sophia_operator.cli.session import CliError, NothingToDoError
 from sophia_operator.core.situation import GOING, Situation, name_of
@@ -136,9 +137,13 @@ def rollback(s: Situation, to: int | None) -> Order | Restore:
 
 def intent_patch(order: Order, reason: str | None, who: str, now: datetime) -> dict[str, Any]:
     """The merge patch. Who and when are part of the reason, so that each order changes the object's generation."""
+    return {"spec": {"intent": order.intent.value, "reason": said_by(reason, who, now)}}
+
+
+def said_by(reason: str | None, who: str, now: datetime) -> str:
+    """A reason, with who gave it and when; at most MAX_REASON characters."""
     stamp = f" [{who}, {now:%Y-%m-%dT%H:%M:%SZ}]"
-    words = (reason or "no reason given")[: MAX_REASON - len(stamp)]
-    return {"spec": {"intent": order.intent.value, "reason": words + stamp}}
+    return (reason or "no reason given")[: MAX_REASON - len(stamp)] + stamp
 
 
 def gitops_owner(service: Mapping[str, Any]) -> str | None:
@@ -183,11 +188,18 @@ def _restore(s: Situation, wanted: Release) -> Restore:
         {"op": "replace", "path": "/spec/template", "value": snapshot.template},
         {"op": "replace", "path": "/spec/ports", "value": [p.to_dict() for p in snapshot.ports]},
     ]
+    bindings = {(b.name, tuple(b.containers)) for b in snapshot.bindings}
+    parts = "template and ports"
+    if bindings != {(p.name, tuple(sorted(p.containers))) for p in s.service.spec.bindings.pools}:
+        pools = [PoolBinding(name=n, containers=list(c)).to_dict() for n, c in sorted(bindings)]
+        # Also replaces what is there.
+        operations.append({"op": "add", "path": "/spec/bindings", "value": {"pools": pools}})
+        parts = "template, ports and bindings"
     config = ", ".join(f"{c.kind.value} {c.name}" for c in snapshot.config)
     stays = f" Configuration stays as it is now ({config})." if config else ""
     return Restore(
         name_of(wanted),
         operations,
-        ask=f"Put the template and ports of {name_of(wanted)} into ManagedService {s.name}?{stays}",
+        ask=f"Put the {parts} of {name_of(wanted)} into ManagedService {s.name}?{stays}",
         follows=f"a new release with the template of {name_of(wanted)} rolls out, stage by stage",
     )

@@ -20,7 +20,7 @@ from sophia_operator.core.words import span
 
 def services(items: Sequence[ManagedService], now: datetime, *, namespaces: bool) -> Table:
     """One line a service."""
-    table = _table(
+    table = plain(
         *(["namespace"] if namespaces else []), "name", "ready", "stable", "rollout", "weight", "pods", "age", "state"
     )
     for item in sorted(items, key=lambda i: (str(i.metadata.get("namespace", "")), name_of(i))):
@@ -30,12 +30,12 @@ def services(items: Sequence[ManagedService], now: datetime, *, namespaces: bool
         table.add_row(
             *([str(item.metadata.get("namespace", ""))] if namespaces else []),
             name_of(item),
-            _ready(ready.status if ready is not None else None),
+            truth(ready.status if ready is not None else None),
             status.stable.name if status.stable is not None else "-",
             rollout or "-",
             status.weight or "-",
             f"{status.ready_replicas}/{status.replicas}" if status.conditions else "-",
-            _age(item.metadata, now),
+            age(item.metadata, now),
             Text("" if ready is None else ready.reason, style="dim"),
         )
     return table
@@ -43,7 +43,7 @@ def services(items: Sequence[ManagedService], now: datetime, *, namespaces: bool
 
 def history(s: Situation, now: datetime) -> Table:
     """One line a release, the newest first."""
-    table = _table("release", "state", "reason", "started", "took", "images", "message")
+    table = plain("release", "state", "reason", "started", "took", "images", "message")
     for release in reversed(s.releases):
         status = release.status
         reason, message = _why(release)
@@ -119,19 +119,22 @@ def _width(table: Table, longest_sentence: int | None) -> int:
     return total - _GAP
 
 
-def _table(*columns: str) -> Table:
+def plain(*columns: str) -> Table:
+    """An empty table with these columns."""
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
     for name in columns:
         table.add_column(name.upper(), header_style="dim", overflow="fold", no_wrap=name != "message")
     return table
 
 
-def _ready(status: ConditionStatus | None) -> Text:
+def truth(status: ConditionStatus | None) -> Text:
+    """The status of a condition, in its colour."""
     styles = {ConditionStatus.TRUE: "green", ConditionStatus.FALSE: "yellow"}
     return Text("-") if status is None else Text(status.value, style=styles.get(status, "yellow"))
 
 
-def _age(metadata: dict[str, Any], now: datetime) -> str:
+def age(metadata: dict[str, Any], now: datetime) -> str:
+    """Time since the object was made."""
     try:
         created = datetime.fromisoformat(str(metadata["creationTimestamp"])).astimezone(UTC)
     except (KeyError, ValueError):

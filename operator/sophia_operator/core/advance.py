@@ -179,14 +179,16 @@ def _missing(scene: Scene) -> NewRelease | None:
     return NewRelease(names.release_name(scene.service.name, spec.revision), spec)
 
 
-_NO_NEW_RELEASE = frozenset({Reason.INVALID_SPEC, Reason.NOT_OWNED})
+_NO_NEW_RELEASE = frozenset({Reason.INVALID_SPEC, Reason.NOT_OWNED, Reason.CHAIN_CYCLE})
 
 
 def _note_traffic(release: ReleaseView, status: ReleaseStatus, scene: Scene) -> ReleaseStatus:
     """Since when the release has no weight: what drains, and what may be scaled down, hangs on it."""
     observed, roles, now = scene.observed, scene.roles, scene.now
-    if status.color is None and release.status_lost and release.name in observed.deployments:
-        # It has no place any more, but may have had one, with traffic, until a moment ago.
+    selected = any(seen.release == release.name for seen in observed.endpoints.values())
+    if status.color is None and release.status_lost and (selected or release.name in observed.deployments):
+        # It has no place any more, but may have had one, with traffic, until a moment ago: its pods may be gone, and a
+        # gateway that trails behind what it says would send their share to whoever takes the place.
         return status.model_copy(update={"without_traffic_since": now})
     if status.color is None:
         return status

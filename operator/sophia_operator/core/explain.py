@@ -17,6 +17,7 @@ _TROUBLES: Final = (
     (ConditionType.METRICS_AVAILABLE, "Metrics are not available"),
     (ConditionType.DRAIN_SAFE, "Requests may be lost when pods stop"),
 )
+_COLD: Final = (Reason.WARMING_UP.value, Reason.WARM_UP_FAILED.value, Reason.TIER_NOT_FOUND.value)
 _REASONS: Final = {reason.value: meaning for reason, meaning in REASON_MEANINGS.items()}
 
 
@@ -116,7 +117,15 @@ def _smoke_testing(release: Release) -> list[str]:
         else:
             most = specs[test.name].attempts if test.name in specs else test.attempts
             out.append(f"Smoke test {test.name} failed {test.attempts} of {most} tries: {_sentence(test.message)}")
-    return out
+    return [*out, *_cold(release)]
+
+
+def _cold(release: Release) -> list[str]:
+    """Why it waits for a cache, and how that ends."""
+    ready = find(release.status.conditions, ConditionType.READY)
+    if ready is None or ready.reason not in _COLD:
+        return []
+    return [f"It waits for its cache to be warm: {_sentence(ready.message)}"]
 
 
 def _shifting(release: Release, now: datetime) -> list[str]:
@@ -188,7 +197,7 @@ def _notable(release: Release) -> list[str]:
         Reason.GATE_FAILED_PAUSE.value,
     ):
         return []
-    return [_sentence(ready.message)] if ready.message else []
+    return _cold(release) or ([_sentence(ready.message)] if ready.message else [])
 
 
 def _rolling_back(release: Release) -> list[str]:

@@ -14,6 +14,8 @@ LABEL_SERVICE: Final = f"{GROUP}/service"
 LABEL_RELEASE: Final = f"{GROUP}/release"
 LABEL_COLOR: Final = f"{GROUP}/color"
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied-hash"
+#: On pods of a release: hash of the chains that the kubelet was last made to bring to it at once.
+ANNOTATION_CHAINS: Final = f"{GROUP}/chains-hash"
 
 #: Marks the operator's own requests through the Gateway; such requests go by the check Services and so
 #: never count in the metrics of the colour Services.
@@ -46,6 +48,16 @@ def config_copy_name(service: str, source: str, content_hash: str) -> str:
     if len(name) > 253 - 11:
         name = f"{name[:230]}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"
     return f"{name}-{digest}"
+
+
+def live_chain(release: str, tier: str) -> str:
+    """Name of the ConfigMap with the chain that begins at that CacheTier, as the release's pods read it."""
+    return f"{release}-{tier}"
+
+
+def model_choice(release: str, route: str) -> str:
+    """Name of the ConfigMap that says which model the release's pods ask a ModelRoute for."""
+    return f"{release}-{route}"
 
 
 def common_labels(service: str, component: str) -> dict[str, str]:

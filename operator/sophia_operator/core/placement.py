@@ -154,8 +154,9 @@ def _size(service: ServiceView, release: ReleaseView, roles: Roles, now: datetim
         return service.spec.replicas if roles.active is None else rollout_size(service, roles.active)
     if status.color is None:
         # It never had a place; or that was forgotten: then it may still drain, or, while nothing is known to serve, be
-        # what does.
-        drains = status.without_traffic_since is not None and not is_drained(release, now)
+        # what does, until another is known to.
+        ended = _forgotten_until(release, roles.stable)
+        drains = ended is not None and now < ended
         return current if drains or roles.stable is None else 0
     if status.state is ReleaseState.PENDING:
         return current if release is roles.target or not is_drained(release, now) else 0
@@ -167,6 +168,15 @@ def _size(service: ServiceView, release: ReleaseView, roles: Roles, now: datetim
         keep = timedelta(seconds=release.spec.snapshot.plan.abort_keep_seconds)
         return rollout_size(service, release) if now - status.ended_at < keep else 0
     return 0
+
+
+def _forgotten_until(release: ReleaseView, stable: ReleaseView | None) -> datetime | None:
+    """When a release is drained whose place was forgotten; None when it never had traffic, as far as anybody knows."""
+    since = release.status.without_traffic_since
+    if since is None:
+        return None
+    found = stable.status.promoted_at if stable is not None else None
+    return max(since, found or since) + timedelta(seconds=release.spec.snapshot.plan.drain_seconds)
 
 
 def next_change(service: ServiceView, observed: Observed, now: datetime) -> float | None:
@@ -181,6 +191,9 @@ def next_change(service: ServiceView, observed: Observed, now: datetime) -> floa
             continue
         if status.without_traffic_since is not None:
             moments.append(status.without_traffic_since + timedelta(seconds=plan.drain_seconds))
+        forgotten = _forgotten_until(release, roles.stable) if status.color is None else None
+        if forgotten is not None:
+            moments.append(forgotten)
         if status.state.is_latched and status.color is not None and status.ended_at is not None:
             moments.append(status.ended_at + timedelta(seconds=plan.abort_keep_seconds))
     ahead = [(m - now).total_seconds() for m in moments if m > now]

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sophia_operator.api.release import ConfigKind, ConfigVersion, ReleaseSpec, ReleaseState, Snapshot
 from sophia_operator.api.rollout_plan import RolloutPlan
 from sophia_operator.core import names
+from sophia_operator.core.bound import binding_versions, content_of
 from sophia_operator.core.hashing import release_hash
 from sophia_operator.core.views import Observed, ReleaseView, ServiceView
 
@@ -25,18 +26,22 @@ class Roles:
     active: ReleaseView | None
     #: What the spec asks for, if there is a release of it that may still serve.
     target: ReleaseView | None
-    #: Hash that the spec asks for; None while a ConfigMap or Secret that it names is missing.
+    #: Hash that the spec asks for; None while a ConfigMap, a Secret or a binding that it names is missing.
     wanted_hash: str | None
 
 
 def wanted_hash(service: ServiceView, observed: Observed) -> str | None:
-    """Hash of what the spec asks for; None while a part of its configuration is missing."""
+    """Hash of what the spec asks for; None while a part of its configuration, or a binding, is missing."""
     config: list[tuple[str, str, str]] = []
     for view in observed.config:
         if view.hash is None:
             return None
         config.append((view.kind.value, view.name, view.hash))
-    return release_hash(service.spec.template, [p.to_dict() for p in service.spec.ports], config)
+    bound = binding_versions(service.name, observed.bindings)
+    if bound is None:
+        return None
+    ports = [p.to_dict() for p in service.spec.ports]
+    return release_hash(service.spec.template, ports, config, [content_of(b) for b in bound])
 
 
 def select(service: ServiceView, observed: Observed, now: datetime) -> Roles:
@@ -132,6 +137,7 @@ def new_release_spec(service: ServiceView, observed: Observed, wanted: str) -> R
                 for view in observed.config
                 if view.hash is not None
             ],
+            bindings=binding_versions(service.name, observed.bindings) or [],
             plan=plan_of(service),
         ),
     )

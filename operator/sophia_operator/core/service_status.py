@@ -10,7 +10,7 @@ from sophia_operator.core.release_conditions import phase
 from sophia_operator.core.roles import kept_until
 from sophia_operator.core.scene import Scene
 from sophia_operator.core.transition import Step
-from sophia_operator.core.views import Blocker, Observed, ReleaseView, ServiceView
+from sophia_operator.core.views import BindingView, Blocker, Observed, ReleaseView, ServiceView
 
 
 def project(scene: Scene, step: Step | None, create: NewRelease | None) -> ManagedServiceStatus:
@@ -127,6 +127,9 @@ def _stall(scene: Scene, rollout: ReleaseView | None, step: Step | None) -> Bloc
         place = f"{missing.kind.value} {scene.service.namespace}/{missing.name}"
         words = f"{place}, named in spec.config, is missing: create it"
         return Blocker(Reason.CONFIG_NOT_FOUND, words + serves)
+    unbound = next((b for b in scene.observed.bindings if b.missing is not None), None)
+    if unbound is not None:
+        return Blocker(Reason.BINDING_NOT_FOUND, _unbound(unbound, scene.service.namespace) + serves)
     if scene.observed.template_refused is not None and scene.roles.target is None:
         return Blocker(
             Reason.INVALID_TEMPLATE, f"the API server refuses spec.template: {scene.observed.template_refused}{serves}"
@@ -141,6 +144,17 @@ def _stall(scene: Scene, rollout: ReleaseView | None, step: Step | None) -> Bloc
     if step is not None and step.stalls and step.held_by is not None:
         return Blocker(step.held_by[0], step.held_by[1] + serves)
     return None
+
+
+def _unbound(binding: BindingView, namespace: str) -> str:
+    part, kind = binding.missing, binding.kind.value
+    assert part is not None
+    how = "named in spec.bindings" if part.name == binding.name else f"below {binding.name} of spec.bindings"
+    what = f"{kind} {namespace}/{part.name}, {how},"
+    if not part.exists:
+        return f"{what} is missing: create it"
+    secret = f"Secret {namespace}/{part.secret_name}"
+    return f"{what} has no {secret} yet, which says how to connect: see the conditions of the {kind}"
 
 
 def _going_on(

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sophia_operator.api.binding_version import BindingKind
+from sophia_operator.api.cache_tier_status import WarmUpStatus
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.managed_service import ManagedServiceSpec, ManagedServiceStatus
 from sophia_operator.api.release import Color, ConfigKind, ReleaseSpec, ReleaseStatus
@@ -105,6 +107,58 @@ class ConfigView:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelView:
+    """One object that says how to connect; `hash` is None while the Secret that says it is missing."""
+
+    name: str
+    secret_name: str
+    hash: str | None
+    #: Whether the object itself is there.
+    exists: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BindingView:
+    """Something that the service is bound to; `hash` is None while the Secret that says how to connect is missing."""
+
+    kind: BindingKind
+    name: str
+    containers: tuple[str, ...]
+    secret_name: str
+    hash: str | None
+    #: Whether the object itself is there.
+    exists: bool = True
+    #: Of a CacheTier, as in the snapshot of a release.
+    own_generation: bool = False
+    chain: str | None = None
+    #: Tiers below it.
+    levels: tuple[LevelView, ...] = ()
+    #: Of a ModelRoute, as in the snapshot of a release.
+    model: str | None = None
+    choice: str | None = None
+    chosen: str | None = None
+    prompt_version: str | None = None
+
+    @property
+    def missing(self) -> LevelView | None:
+        """The first part of it that there is no Secret of; None when it is whole."""
+        parts = (LevelView(self.name, self.secret_name, self.hash, self.exists), *self.levels)
+        return next((part for part in parts if part.hash is None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class CacheView:
+    """A CacheTier that the service, or a release of it, is bound to, or that is below such a one."""
+
+    #: Number of the generation of each of its namespaces.
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    #: Whether its spec says how the generation of a new release is filled.
+    warms: bool = False
+    #: By the name of the Release.
+    warm_ups: Mapping[str, WarmUpStatus] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Blocker:
     """Something only the cluster can know that keeps the spec from being carried out."""
 
@@ -121,6 +175,9 @@ class Observed:
     endpoints: Mapping[Color, EndpointsView] = field(default_factory=dict)
     route: RouteView | None = None
     config: tuple[ConfigView, ...] = ()
+    bindings: tuple[BindingView, ...] = ()
+    #: By the name of the CacheTier; one that is missing, or cannot be read, is not in it.
+    caches: Mapping[str, CacheView] = field(default_factory=dict)
     #: What keeps the traffic from being steered, or new releases from being made.
     blockers: tuple[Blocker, ...] = ()
     #: Where the Gateway answers, as in `http://10.0.0.7:80`; None without a Gateway or an address.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final, cast
 
 import kopf
@@ -10,10 +11,11 @@ from sophia_operator.runtime.wakeups import Feed
 from sophia_operator.runtime.watched import OTHERS, Watched
 
 
-def register(registry: kopf.OperatorRegistry, feed: Feed) -> None:
-    """Register what feeds the store with every kind."""
+def register(registry: kopf.OperatorRegistry, feed: Feed, forbidden: Collection[Watched] = ()) -> None:
+    """Register what feeds the store with every kind that may be watched."""
     for watched in OTHERS:
-        feed_kind(registry, feed, watched)
+        if watched not in forbidden:
+            feed_kind(registry, feed, watched)
 
 
 def feed_kind(registry: kopf.OperatorRegistry, feed: Feed, watched: Watched) -> None:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from sophia_operator.core.findings import Findings, Needs, collect
 from sophia_operator.ports import Metrics, Requests
 
+_T = TypeVar("_T")
 
-async def ask(
-    needs: Needs,
-    namespace: str,
-    metrics: Metrics,
-    requests: Requests,
-    *,
-    wake: asyncio.Event,
-    outdated: Callable[[], bool],
-) -> Findings | None:
-    """The answers; None when the question was outdated meanwhile, as when somebody aborts the rollout.
 
-    Each request has its own time limit. Wake-ups that do not outdate the question do not disturb it.
+async def undisturbed(
+    asked: Coroutine[Any, Any, _T], *, wake: asyncio.Event, outdated: Callable[[], bool]
+) -> _T | None:
+    """The answer; None when the question was outdated meanwhile, as when somebody changes the spec.
+
+    Wake-ups that do not outdate the question do not disturb it: they are for the next pass.
     """
-    work = asyncio.ensure_future(_all(needs, namespace, metrics, requests))
+    work = asyncio.ensure_future(asked)
     woken = False
     try:
         while not work.done():
@@ -43,6 +40,22 @@ async def ask(
         if not work.done():
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
+
+
+async def ask(
+    needs: Needs,
+    namespace: str,
+    metrics: Metrics,
+    requests: Requests,
+    *,
+    wake: asyncio.Event,
+    outdated: Callable[[], bool],
+) -> Findings | None:
+    """The answers; None when the question was outdated meanwhile, as when somebody aborts the rollout.
+
+    Each request has its own time limit.
+    """
+    return await undisturbed(_all(needs, namespace, metrics, requests), wake=wake, outdated=outdated)
 
 
 async def _all(needs: Needs, namespace: str, metrics: Metrics, requests: Requests) -> Findings:

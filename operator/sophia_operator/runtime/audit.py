@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, Protocol
 
 from sophia_operator.ports import ClusterError, Object, ObjectRef, Refusal
 from sophia_operator.runtime.store import Name, ObjectStore
 from sophia_operator.runtime.wakeups import Feed
-from sophia_operator.runtime.watched import OTHERS, SERVICES, Watched
+from sophia_operator.runtime.watched import ALL, Watched
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,10 @@ class Audit:
         self._sleep = sleep
         self._frozen = 0
         self._audits = 0
+        #: Kinds that could not be watched when the process began.
+        self._left_out: frozenset[Watched] = frozenset()
+        #: Those of them that could be by now.
+        self._missed: tuple[str, ...] = ()
         #: What the store lacked at the first complete listing and has not reached since; None before that.
         self._lacking: dict[tuple[Watched, Name], int] | None = None
         #: Whether the store came to hold everything that the API server once had.
@@ -66,7 +70,13 @@ class Audit:
 
     def trouble(self) -> str | None:
         """Why the process should be started anew; None when all is well."""
+        if self._missed:
+            return f"what was forbidden may be watched now: {', '.join(self._missed)}"
         return "watches make no progress" if self._frozen >= _TOLERATED else None
+
+    def leave_out(self, kinds: Collection[Watched]) -> None:
+        """Nobody watches these kinds, since it is forbidden. Once it is not, the process should be started anew."""
+        self._left_out = frozenset(kinds)
 
     async def run(self) -> None:
         """Audit for ever: soon until the store has caught up with a listing, seldom then."""
@@ -80,12 +90,19 @@ class Audit:
         """One audit of every kind. A kind that cannot be listed is left for the next time."""
         behind: dict[tuple[Watched, Name], int] = {}
         complete = True
-        for watched in (SERVICES, *OTHERS):
+        missed: list[str] = []
+        for watched in ALL:
             try:
-                behind |= await self._kind(watched)
+                found = await self._kind(watched)
             except ClusterError as error:
-                complete = False
+                complete = complete and watched in self._left_out
                 logger.warning("audit of %s: %s", watched.plural, error)
+                continue
+            if watched in self._left_out:
+                missed.append(watched.plural)
+            else:
+                behind |= found
+        self._missed = tuple(missed)
         if not self.synced:
             self._catch_up(behind, complete)
             return

@@ -1,19 +1,20 @@
 """Gateways in namespaces that are not watched.
 
 An operator that works in some namespaces only watches no others, but Gateways are often in one of their own. Those are
-read one by one, when a service that refers to them looks, and at most once a minute.
+read one by one, when an object that refers to them looks, and at most once a minute.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from sophia_operator.api.conditions import Reason
-from sophia_operator.core.views import Blocker, ServiceView
+from sophia_operator.api.traffic import ParentRef
+from sophia_operator.core.views import Blocker
 from sophia_operator.ports import Clock, Cluster, ClusterError, Object, ObjectRef, Refusal
 from sophia_operator.runtime.store import Name, ObjectStore
 
@@ -39,17 +40,16 @@ class Elsewhere:
         #: What went wrong with each at the last reading, and how often in a row.
         self._failed: dict[Name, tuple[ClusterError, int]] = {}
 
-    async def look(self, service: ServiceView) -> Blocker | None:
-        """Read the Gateways that the service refers to, where that is due.
+    async def look(self, namespace: str, parents: Sequence[ParentRef]) -> Blocker | None:
+        """Read the Gateways that an object of that namespace refers to, where that is due.
 
         One that cannot be read stays as it was; what is returned says which one was never read.
         """
-        traffic = service.spec.traffic.gateway
-        if not self._namespaces or traffic is None:
+        if not self._namespaces:
             return None
         unread: Blocker | None = None
-        for parent in traffic.parent_refs:
-            where = (parent.namespace or service.namespace, parent.name)
+        for parent in parents:
+            where = (parent.namespace or namespace, parent.name)
             if where[0] in self._namespaces:
                 continue
             due = self._until.get(where)
@@ -58,11 +58,9 @@ class Elsewhere:
             unread = unread or self._unread(where)
         return unread
 
-    def wait(self, service: ServiceView) -> float | None:
-        """Seconds until a Gateway of the service is tried again that could not be read; None when there is none."""
-        traffic = service.spec.traffic.gateway
-        parents = traffic.parent_refs if traffic is not None else []
-        names = {(parent.namespace or service.namespace, parent.name) for parent in parents}
+    def wait(self, namespace: str, parents: Sequence[ParentRef]) -> float | None:
+        """Seconds until one of the Gateways is tried again that could not be read; None when there is none."""
+        names = {(parent.namespace or namespace, parent.name) for parent in parents}
         now = self._clock.now()
         waits = [(self._until[name] - now).total_seconds() for name in names & self._failed.keys()]
         return max(0.0, min(waits)) if waits else None

@@ -5,13 +5,13 @@ What serves keeps serving, and a rollout under way goes on by its own snapshot, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
-from sophia_operator.api.conditions import Author, ConditionStatus, ConditionType, Reason, drop
+from sophia_operator.api.conditions import Author, Condition, ConditionStatus, ConditionType, Reason, drop
 from sophia_operator.api.managed_service import ManagedServiceSpec, ManagedServiceStatus
 from sophia_operator.core.views import Blocker
 from sophia_operator.ports import Object
@@ -40,11 +40,15 @@ def blocker(error: ValidationError) -> Blocker:
 
 def status_of(obj: Object, wrong: Blocker, now: datetime) -> ManagedServiceStatus:
     """The status as it was, stalled."""
-    generation = int(obj["metadata"].get("generation", 0))
-    why = (wrong.reason, wrong.message)
-    status = service_status(obj)
-    author = Author(status.conditions, generation, now)
-    conditions = drop(status.conditions, ConditionType.RECONCILING)
-    conditions = author.put(conditions, ConditionType.STALLED, why)
-    conditions = author.put(conditions, ConditionType.READY, why, ConditionStatus.FALSE)
+    status, generation = service_status(obj), int(obj["metadata"].get("generation", 0))
+    conditions = stalled(status.conditions, wrong, generation, now)
     return status.model_copy(update={"conditions": conditions, "observed_generation": generation})
+
+
+def stalled(before: Sequence[Condition], wrong: Blocker, generation: int, now: datetime) -> list[Condition]:
+    """The conditions of an object that is not carried out, and why."""
+    why = (wrong.reason, wrong.message)
+    author = Author(before, generation, now)
+    conditions = drop(before, ConditionType.RECONCILING)
+    conditions = author.put(conditions, ConditionType.STALLED, why)
+    return author.put(conditions, ConditionType.READY, why, ConditionStatus.FALSE)

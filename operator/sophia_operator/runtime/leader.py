@@ -97,9 +97,20 @@ class Lease:
         if held is None:
             return
         try:
-            await self._cluster.apply(self._object(held, holder=""))
+            await self._give_back(held)
         except ClusterError as error:
             logger.warning("lease %s not released: %s", self._ref.name, error)
+
+    async def _give_back(self, held: Object) -> None:
+        try:
+            await self._cluster.apply(self._object(held, holder=""))
+        except ClusterError as error:
+            if error.refusal is not Refusal.CONFLICT:
+                raise
+            # A renewal that was cut off by the end may have been written all the same.
+            found = await self._cluster.get(self._ref)
+            if found is not None and found["spec"].get("holderIdentity") == self._identity:
+                await self._cluster.apply(self._object(found, holder=""))
 
     async def _try(self) -> bool:
         started = self._monotonic()

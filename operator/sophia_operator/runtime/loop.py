@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
 
 from pydantic import ValidationError
 
@@ -21,34 +16,29 @@ from sophia_operator.core.decision import Decision, NewRelease, Notice
 from sophia_operator.core.views import Blocker, Observed, ServiceView
 from sophia_operator.ports import ClusterError, Object, ObjectRef, Refusal
 from sophia_operator.runtime import asking, invalid, observe
-from sophia_operator.runtime import logging as logs
-from sophia_operator.runtime.apply import Applier, worst
+from sophia_operator.runtime.apply import worst
+from sophia_operator.runtime.apply_service import ServiceApplier
+from sophia_operator.runtime.chains import ChainPoker
+from sophia_operator.runtime.passes import Gone, Passes
 from sophia_operator.runtime.persist import Persistence
 from sophia_operator.runtime.prune import beyond_history
 from sophia_operator.runtime.route_check import RouteCheck
 from sophia_operator.runtime.template_check import TemplateCheck
-from sophia_operator.runtime.waits import BLOCKED_SECONDS, MIN_INTERVAL_SECONDS, UnfinishedError, Waits, due
-from sophia_operator.runtime.wakeups import ServiceKey
+from sophia_operator.runtime.waits import BLOCKED_SECONDS, UnfinishedError, due
+from sophia_operator.runtime.wakeups import Key
 from sophia_operator.runtime.world import World
 
-logger = logging.getLogger(__name__)
 
-#: Level, not edge: even a settled service looks again, from memory, in case an event got lost.
-_RESYNC_SECONDS: Final = 600.0
+class ServiceLoop(Passes):
+    """Runs passes over one service until it is gone."""
 
+    kind = "ManagedService"
 
-class Gone(Exception):  # noqa: N818 - it is not an error
-    """The service is not there any more, or is being deleted."""
-
-
-class ServiceLoop:
-    """Runs passes over one service until it is gone. Whatever fails, it tries again."""
-
-    def __init__(self, service: ServiceKey, world: World) -> None:
-        self._key = service
+    def __init__(self, service: Key, world: World) -> None:
+        super().__init__(service, world)
         self._world = world
-        self._wake = world.wakeups.event(service)
-        self._applier = Applier(world.cluster, world.store)
+        self._applier = ServiceApplier(world.cluster, world.store)
+        self._chains = ChainPoker(world.cluster, world.store)
         self._persistence = Persistence(world.cluster, world.store, world.telemetry)
         self._template = TemplateCheck(world.cluster)
         self._route = RouteCheck(world.cluster)
@@ -56,67 +46,16 @@ class ServiceLoop:
         self._refused: tuple[Blocker, datetime] | None = None
         #: Why the service's spec cannot be read.
         self._unreadable: Blocker | None = None
-        self._waits = Waits(world.jitter)
-        #: Whether a rollout was under way at the last look.
-        self._rolling = False
         #: Whether telemetry was told of the rollout that was found at the start.
         self._told = False
-        #: How long this pass waited for its turns.
-        self._waited_seconds = 0.0
 
-    async def run(self, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Pass after pass, until stopped or the service is gone."""
-        logs.about(*self._key)
+    def _begin(self) -> None:
         self._world.telemetry.service_started()
-        try:
-            while not stopped():
-                self._wake.clear()
-                try:
-                    seconds = await self.once()
-                except Gone:
-                    return
-                if stopped():
-                    return
-                await self._pause(seconds)
-        finally:
-            self._template.forget()
-            self._route.forget()
-            self._world.wakeups.forget(self._key)
-            self._world.telemetry.forget(*self._key)
 
-    async def once(self) -> float | None:
-        """One pass. Returns the seconds until the next one, None for when something changes. Raises Gone."""
-        started, self._waited_seconds = time.perf_counter(), 0.0
-        result = "failed"
-        try:
-            seconds, writes = await self._pass()
-            result = "changed" if writes else "settled"
-            self._waits.succeeded()
-        except Gone:
-            result = "gone"
-            raise
-        except UnfinishedError as unfinished:
-            seconds = self._retry(unfinished.error, unfinished.due)
-        except ClusterError as error:
-            seconds = self._retry(error)
-        except Exception:
-            seconds = self._waits.retry(None)
-            logger.exception("a pass failed; again in %.1f s", seconds)
-        self._world.telemetry.pass_ended(time.perf_counter() - started - self._waited_seconds, result)
-        return seconds
-
-    def _retry(self, error: ClusterError, due_seconds: float | None = None) -> float:
-        seconds = self._waits.retry(error, due_seconds)
-        logger.warning("the API server: %s; again in %.1f s", error, seconds, extra={"reason": error.refusal.value})
-        return seconds
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Wait until it is this service's turn, and take it."""
-        asked = time.perf_counter()
-        async with self._world.turns.of(rolling=self._rolling):
-            self._waited_seconds += time.perf_counter() - asked
-            yield
+    async def _end(self) -> None:
+        self._template.forget()
+        self._route.forget()
+        self._world.telemetry.forget(*self._key)
 
     async def _pass(self) -> tuple[float | None, int]:
         world = self._world
@@ -178,19 +117,25 @@ class ServiceLoop:
         now = self._world.clock.now()
         if self._refused is not None and self._refused[1] <= now:
             self._refused = None
-        unread = await self._world.elsewhere.look(service) if self._world.elsewhere is not None else None
+        unread = await self._look_elsewhere(service)
         refused = self._refused[0] if self._refused is not None else None
         route = await self._route.blocker(service, observe.live_route(self._world.store, service), now)
         known = (self._unreadable, *self._applier.blockers, refused, route, unread)
         blockers = [blocker for blocker in known if blocker is not None]
         sight = observe.observe(self._world.store, service, blockers)
         self._world.wakeups.depend(self._key, sight.depends_on)
-        self._rolling = any(r.status.state.is_active for r in sight.observed.releases)
+        self._urgent = any(r.status.state.is_active for r in sight.observed.releases)
         self._tell_telemetry(sight.observed)
-        if self._world.elsewhere is not None and sight.service is not service:
-            await self._world.elsewhere.look(sight.service)
+        if sight.service is not service:
+            await self._look_elsewhere(sight.service)
         refusal = await self._template.refusal(service, sight.observed, now)
         return sight.service, replace(sight.observed, template_refused=refusal)
+
+    async def _look_elsewhere(self, service: ServiceView) -> Blocker | None:
+        elsewhere, traffic = self._world.elsewhere, service.spec.traffic.gateway
+        if elsewhere is None or traffic is None:
+            return None
+        return await elsewhere.look(service.namespace, traffic.parent_refs)
 
     def _tell_telemetry(self, observed: Observed) -> None:
         """A rollout that stands still is not written, and would have no metrics after a restart."""
@@ -243,12 +188,16 @@ class ServiceLoop:
         others = self._questions(service)
         if known_blockers != self._applier.blockers:
             others.append(0.0)
-        return self._waits.after(decision, observed, writes + applied, applied, others), writes + applied
+        return self._waits.after(
+            decision.next, bool(observed.blockers), writes + applied, applied, others
+        ), writes + applied
 
     def _questions(self, service: ServiceView) -> list[float | None]:
         """Seconds until each of what the API server is asked about is due."""
         now, elsewhere = self._world.clock.now(), self._world.elsewhere
-        gateways = elsewhere.wait(service) if elsewhere is not None else None
+        traffic = service.spec.traffic.gateway
+        parents = traffic.parent_refs if traffic is not None else []
+        gateways = elsewhere.wait(service.namespace, parents) if elsewhere is not None else None
         return [self._template.wait(now), self._route.wait(now), gateways]
 
     async def _act(self, service: ServiceView, observed: Observed, errors: list[ClusterError]) -> int:
@@ -258,6 +207,7 @@ class ServiceLoop:
         desired = mind.render(service, observed, placement, self._applier.existing(service, observed))
         applied = await self._applier.bring(service, observed, desired)
         errors += applied.errors
+        applied.writes += await self._chains.poke(service, desired)
         if errors:
             return applied.writes
         surplus = beyond_history(observed, roles.select(service, observed, now), placement, service.spec.history_limit)
@@ -290,11 +240,3 @@ class ServiceLoop:
         else:
             about = ObjectRef(API_VERSION, "ManagedService", service.namespace, service.name, service.uid)
         await self._world.cluster.emit(about, notice)
-
-    async def _pause(self, seconds: float | None) -> None:
-        """Wait for an event or the time, but never less than the least interval, which gathers events."""
-        await self._world.wait(asyncio.Event(), MIN_INTERVAL_SECONDS)
-        resync = _RESYNC_SECONDS * (1 + 0.2 * self._world.jitter())
-        rest = min(resync, seconds if seconds is not None else resync) - MIN_INTERVAL_SECONDS
-        if rest > 0:
-            await self._world.wait(self._wake, rest)

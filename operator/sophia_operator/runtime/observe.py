@@ -14,8 +14,9 @@ from sophia_operator.api.conditions import Condition, Reason
 from sophia_operator.api.managed_service import ManagedServiceSpec, ManagedServiceStatus
 from sophia_operator.api.release import Color, ConfigKind, ReleaseSpec, ReleaseStatus
 from sophia_operator.api.rollout_plan import RolloutPlan
-from sophia_operator.api.traffic import GatewayTraffic, NoTraffic, Traffic
+from sophia_operator.api.traffic import NoTraffic, Traffic
 from sophia_operator.core import kept_traffic
+from sophia_operator.core.bound import content_of
 from sophia_operator.core.hashing import release_hash
 from sophia_operator.core.names import LABEL_RELEASE, color_service
 from sophia_operator.core.views import (
@@ -29,10 +30,10 @@ from sophia_operator.core.views import (
     ServiceView,
 )
 from sophia_operator.ports import Object
-from sophia_operator.runtime import observe_route, observe_workloads
+from sophia_operator.runtime import observe_bindings, observe_gateways, observe_route, observe_workloads
 from sophia_operator.runtime.ownership import is_ours
 from sophia_operator.runtime.store import ObjectStore
-from sophia_operator.runtime.wakeups import HOSTNAME, Dependency
+from sophia_operator.runtime.wakeups import Dependency
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ def _by_type(conditions: Iterable[Condition]) -> list[Condition]:
 def _hash_of(spec: ReleaseSpec) -> str:
     snapshot = spec.snapshot
     config = [(c.kind.value, c.name, c.hash) for c in snapshot.config]
-    return release_hash(snapshot.template, [p.to_dict() for p in snapshot.ports], config)
+    bindings = [content_of(b) for b in snapshot.bindings]
+    return release_hash(snapshot.template, [p.to_dict() for p in snapshot.ports], config, bindings)
 
 
 def observe(store: ObjectStore, service: ServiceView, known_blockers: Iterable[Blocker] = ()) -> Sight:
@@ -119,6 +121,7 @@ def observe(store: ObjectStore, service: ServiceView, known_blockers: Iterable[B
     releases = _releases(store, service, blockers)
     config = _config(store, service)
     depends = {(c.kind.value, service.namespace, c.name) for c in config}
+    bindings = observe_bindings.binding_views(store, service, blockers, depends)
     endpoints = _endpoints(store, service)
     # Where a release is placed is known even when its status was lost.
     placed = {seen.release: color for color, seen in endpoints.items() if seen.release is not None}
@@ -128,6 +131,8 @@ def observe(store: ObjectStore, service: ServiceView, known_blockers: Iterable[B
         deployments=_deployments(store, service, releases),
         endpoints=endpoints,
         config=config,
+        bindings=bindings,
+        caches=observe_bindings.caches(store, service.namespace, releases, depends),
     )
     _find_obstacles(store, service, blockers, depends)
     _find_credentials(store, service, blockers, depends)
@@ -200,14 +205,11 @@ def _find_obstacles(
     traffic, namespace = service.spec.traffic.gateway, service.namespace
     if traffic is None:
         return
-    others: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for hostname in traffic.hostnames or [""]:
-        depends.add((HOSTNAME, "", hostname))
-        for other in store.routes_for(hostname):
-            others[other["metadata"]["namespace"], other["metadata"]["name"]] = other
-    ours = live_route(store, service)
-    blockers += observe_route.gateway_blockers(traffic, namespace, _gateways(store, service, traffic, depends))
-    blockers += observe_route.hostname_blockers(traffic, namespace, service.name, ours, others.values())
+    others = observe_gateways.routes_claiming(store, traffic.hostnames, depends)
+    gateways = observe_gateways.gateways_of(store, namespace, traffic.parent_refs, depends)
+    claim = observe_route.claim_of(traffic, namespace, service.name)
+    blockers += observe_route.gateway_blockers(traffic.parent_refs, namespace, gateways)
+    blockers += observe_route.hostname_blockers(claim, live_route(store, service), others)
 
 
 def _find_credentials(
@@ -251,17 +253,6 @@ def _live_plain_service(store: ObjectStore, service: ServiceView) -> Object | No
     return plain if plain is not None and is_ours(plain, service.name, (service.uid,)) else None
 
 
-def _gateways(
-    store: ObjectStore, service: ServiceView, traffic: GatewayTraffic, depends: set[Dependency]
-) -> dict[tuple[str, str], Object | None]:
-    out: dict[tuple[str, str], Object | None] = {}
-    for parent in traffic.parent_refs:
-        where = (parent.namespace or service.namespace, parent.name)
-        out[where] = store.get("Gateway", *where)
-        depends.add(("Gateway", *where))
-    return out
-
-
 def _route(
     store: ObjectStore, service: ServiceView, colors: Mapping[str, Color | None], depends: set[Dependency]
 ) -> tuple[RouteView | None, str | None]:
@@ -269,14 +260,8 @@ def _route(
     if traffic is None:
         plain = _live_plain_service(store, service)
         return (observe_route.plain_view(plain, colors) if plain is not None else None), None
-    gateways = _gateways(store, service, traffic, depends)
-    controllers: dict[tuple[str, str], str | None] = {}
-    for where, gateway in gateways.items():
-        class_name = gateway["spec"].get("gatewayClassName", "") if gateway is not None else ""
-        if class_name:
-            depends.add(("GatewayClass", "", class_name))
-        found = store.get("GatewayClass", "", class_name) if class_name else None
-        controllers[where] = found["spec"].get("controllerName") if found is not None else None
+    gateways = observe_gateways.gateways_of(store, service.namespace, traffic.parent_refs, depends)
+    controllers = observe_gateways.controllers_of(store, gateways, depends)
     route = live_route(store, service)
     view = observe_route.route_view(route, service.name, controllers) if route is not None else None
     return view, observe_route.gateway_url(traffic, service.namespace, gateways)

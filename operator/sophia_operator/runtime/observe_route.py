@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.release import Color
-from sophia_operator.api.traffic import GatewayTraffic
+from sophia_operator.api.traffic import GatewayTraffic, ParentRef
 from sophia_operator.core.hashing import canonical_json
 from sophia_operator.core.kept_traffic import is_for_probes, user_matches
 from sophia_operator.core.names import LABEL_RELEASE, color_service
@@ -18,10 +19,51 @@ _EVERYTHING: Final[dict[str, Any]] = {"path": {"type": "PathPrefix", "value": "/
 
 #: Controller of each Gateway, by (namespace, name); None while the Gateway or its class is not known.
 Controllers = Mapping[tuple[str, str], str | None]
+Gateways = Mapping[tuple[str, str], Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the controllers of all parents say of an HTTPRoute."""
+
+    #: Every one of them has seen the newest spec.
+    caught_up: bool
+    #: Whether all are content; None until all have seen it.
+    accepted: bool | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Requests that an HTTPRoute is to answer."""
+
+    namespace: str
+    #: Of the HTTPRoute.
+    name: str
+    parents: Sequence[ParentRef]
+    hostnames: Sequence[str]
+    matches: Sequence[Mapping[str, Any]]
+
+
+def claim_of(traffic: GatewayTraffic, namespace: str, name: str) -> Claim:
+    """What a service is to answer."""
+    matches = [m for rule in traffic.rules for m in (rule.matches or [_EVERYTHING])]
+    return Claim(namespace, name, traffic.parent_refs, traffic.hostnames, matches)
 
 
 def route_view(route: Mapping[str, Any], service: str, controllers: Controllers) -> RouteView:
     """The HTTPRoute of a service, and whether every parent's controller has seen its newest spec."""
+    standing = standing_of(route, controllers)
+    return RouteView(
+        weights=_weights(route, service),
+        caught_up=standing.caught_up,
+        accepted=standing.accepted,
+        message=standing.message,
+    )
+
+
+def standing_of(route: Mapping[str, Any], controllers: Controllers) -> Standing:
+    """What the controllers say of the route's newest spec."""
     generation = int(route["metadata"].get("generation", 0))
     caught_up, accepted, messages = True, True, []
     for parent in route["spec"].get("parentRefs", ()):
@@ -29,12 +71,7 @@ def route_view(route: Mapping[str, Any], service: str, controllers: Controllers)
         caught_up, accepted = caught_up and seen, accepted and good
         if message:
             messages.append(message)
-    return RouteView(
-        weights=_weights(route, service),
-        caught_up=caught_up,
-        accepted=accepted if caught_up else None,
-        message="; ".join(messages),
-    )
+    return Standing(caught_up, accepted if caught_up else None, "; ".join(messages))
 
 
 def plain_view(service: Mapping[str, Any], colors: Mapping[str, Color | None]) -> RouteView:
@@ -86,12 +123,10 @@ def _weights(route: Mapping[str, Any], service: str) -> dict[Color, int]:
     return dict.fromkeys(Color, 0)
 
 
-def gateway_blockers(
-    traffic: GatewayTraffic, namespace: str, gateways: Mapping[tuple[str, str], Mapping[str, Any] | None]
-) -> list[Blocker]:
+def gateway_blockers(parents: Iterable[ParentRef], namespace: str, gateways: Gateways) -> list[Blocker]:
     """A blocker for each Gateway that is referred to and does not exist."""
     out = []
-    for parent in traffic.parent_refs:
+    for parent in parents:
         where = (parent.namespace or namespace, parent.name)
         if gateways.get(where) is None:
             out.append(
@@ -104,11 +139,7 @@ def gateway_blockers(
 
 
 def hostname_blockers(
-    traffic: GatewayTraffic,
-    namespace: str,
-    name: str,
-    ours: Mapping[str, Any] | None,
-    others: Iterable[Mapping[str, Any]],
+    claim: Claim, ours: Mapping[str, Any] | None, others: Iterable[Mapping[str, Any]]
 ) -> list[Blocker]:
     """A blocker when another HTTPRoute answers the same requests and has precedence.
 
@@ -116,13 +147,13 @@ def hostname_blockers(
     does not answer yet is no older than the wish for it: it would take somebody else's users.
     """
     out = []
-    parents = [(p.namespace or namespace, p.name, p.section_name) for p in traffic.parent_refs]
-    matches = {_match_key(m) for rule in traffic.rules for m in (rule.matches or [_EVERYTHING])}
-    hostnames = set(traffic.hostnames) or {""}
+    parents = [(p.namespace or claim.namespace, p.name, p.section_name) for p in claim.parents]
+    matches = {_match_key(m) for m in claim.matches}
+    hostnames = set(claim.hostnames) or {""}
     for other in others:
         meta = other["metadata"]
         where = (meta.get("namespace", ""), meta["name"])
-        if where == (namespace, name) or meta.get("deletionTimestamp"):
+        if where == (claim.namespace, claim.name) or meta.get("deletionTimestamp"):
             continue
         shared = hostnames & _hosts(other)
         theirs = [_reference(p, where[0]) for p in other["spec"].get("parentRefs", ())]
@@ -174,13 +205,14 @@ def _precedence(route: Mapping[str, Any]) -> tuple[str, str]:
     return meta.get("creationTimestamp", ""), f"{meta.get('namespace', '')}/{meta['name']}"
 
 
-def gateway_url(
-    traffic: GatewayTraffic, namespace: str, gateways: Mapping[tuple[str, str], Mapping[str, Any] | None]
-) -> str | None:
+def gateway_url(traffic: GatewayTraffic, namespace: str, gateways: Gateways) -> str | None:
     """Where the operator's own requests reach a Gateway, as in `http://10.0.0.7:80`; None when nothing says so."""
-    if traffic.probe_url is not None:
-        return traffic.probe_url
-    for parent in traffic.parent_refs:
+    return traffic.probe_url or listener_url(traffic.parent_refs, namespace, gateways)
+
+
+def listener_url(parents: Iterable[ParentRef], namespace: str, gateways: Gateways) -> str | None:
+    """Where one of the Gateways answers by what it says of itself; None when none has an address."""
+    for parent in parents:
         gateway = gateways.get((parent.namespace or namespace, parent.name))
         if gateway is None:
             continue

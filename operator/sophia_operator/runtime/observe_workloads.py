@@ -28,7 +28,7 @@ def deployment_view(deployment: Mapping[str, Any], pods: Sequence[Mapping[str, A
     old = max(0, total - updated)
     wanted, of_current = int(spec.get("replicas", 1)), max(0, ready - old)
     # Pods that ended stay around long after others took their place: only while some are missing do they matter.
-    ended = [p for p in pods if _has_failed(p)] if of_current < wanted else []
+    ended = [p for p in pods if has_failed(p)] if of_current < wanted else []
     return DeploymentView(
         release=meta["name"],
         spec_replicas=wanted,
@@ -44,7 +44,8 @@ def is_ending(pod: Mapping[str, Any]) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp")) or pod["status"].get("phase") in ("Succeeded", "Failed")
 
 
-def _has_failed(pod: Mapping[str, Any]) -> bool:
+def has_failed(pod: Mapping[str, Any]) -> bool:
+    """Whether the pod ended for good, not because somebody deleted it."""
     return pod["status"].get("phase") == "Failed" and not pod["metadata"].get("deletionTimestamp")
 
 

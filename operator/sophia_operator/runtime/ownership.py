@@ -14,13 +14,16 @@ def controller_uid(obj: Mapping[str, Any]) -> str | None:
     return next((r.get("uid", "") for r in references if r.get("controller")), None)
 
 
-def is_ours(obj: Mapping[str, Any], service: str, owners: Collection[str]) -> bool:
-    """Whether one of `owners` (uids) controls the object, or nobody does and our labels are still on it."""
+def is_ours(obj: Mapping[str, Any], owner: str, owners: Collection[str], label: str = LABEL_SERVICE) -> bool:
+    """Whether one of `owners` (uids) controls the object, or nobody does and our labels are still on it.
+
+    `label` is the one that carries the owner's name.
+    """
     controller = controller_uid(obj)
     if controller is not None:
         return controller in owners
     labels = obj["metadata"].get("labels") or {}
-    return labels.get(LABEL_SERVICE) == service and labels.get("app.kubernetes.io/managed-by") == MANAGER
+    return labels.get(label) == owner and labels.get("app.kubernetes.io/managed-by") == MANAGER
 
 
 def describe_owner(obj: Mapping[str, Any]) -> str:

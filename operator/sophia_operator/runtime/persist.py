@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,33 +18,11 @@ from sophia_operator.core.views import Observed, ReleaseView, ServiceView
 from sophia_operator.ports import Cluster, ClusterError, Object, ObjectRef, Refusal
 from sophia_operator.runtime.observe import release_view
 from sophia_operator.runtime.ownership import is_ours
+from sophia_operator.runtime.statuses import Statuses, Target, target_of
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """An object as it was when its new status was decided."""
-
-    namespace: str
-    name: str
-    uid: str
-    generation: int
-    version: str
-    #: Whether an object has the status that was decided on.
-    has_status: Callable[[Object], bool]
-
-    def is_same(self, obj: Object) -> bool:
-        """Whether the decision holds for the object as it is now."""
-        meta = obj["metadata"]
-        return (
-            meta["uid"] == self.uid
-            and int(meta.get("generation", 0)) == self.generation
-            and not meta.get("deletionTimestamp")
-            and self.has_status(obj)
-        )
 
 
 class Persistence:
@@ -54,6 +32,7 @@ class Persistence:
         self._cluster = cluster
         self._store = store
         self._telemetry = telemetry
+        self._statuses = Statuses(cluster, store.put)
 
     async def releases(
         self, service: ServiceView, observed: Observed, statuses: Mapping[str, ReleaseStatus], now: datetime
@@ -89,15 +68,8 @@ class Persistence:
         """Write the status of a ManagedService if it differs; returns how many writes that took."""
         if before == after:
             return 0
-        meta = obj["metadata"]
-        target = _Target(
-            namespace=meta["namespace"],
-            name=meta["name"],
-            uid=meta["uid"],
-            generation=int(meta.get("generation", 0)),
-            version=meta["resourceVersion"],
-            has_status=lambda _: True,  # nobody else writes it, and nothing is decided on it
-        )
+        # Nobody else writes it, and nothing is decided on it.
+        target = target_of(obj, lambda _: True)
         await self._write("ManagedService", target, after.to_dict())
         return 1
 
@@ -129,38 +101,16 @@ class Persistence:
             self._store.discard(obj)
         logger.info("deleted release %s, beyond historyLimit", release.name, extra={"release": release.name})
 
-    async def _write(self, kind: str, target: _Target, status: Mapping[str, Any]) -> str:
-        """Write a status on top of the version that was decided on. Returns the new version."""
-        ref = ObjectRef(API_VERSION, kind, target.namespace, target.name)
-        try:
-            answer = await self._apply(ref, target.version, status)
-        except ClusterError as error:
-            if error.refusal is not Refusal.CONFLICT:
-                raise
-            # The store trails behind: read the object, so that the next pass knows better.
-            found = await self._cluster.get(ref)
-            if found is None:
-                raise
-            self._store.put(found)
-            if not target.is_same(found):
-                raise
-            # Only its metadata changed, which no decision rests on.
-            answer = await self._apply(ref, found["metadata"]["resourceVersion"], status)
-        self._store.put(answer)
-        return str(answer["metadata"]["resourceVersion"])
-
-    async def _apply(self, ref: ObjectRef, version: str, status: Mapping[str, Any]) -> Object:
-        metadata = {"name": ref.name, "namespace": ref.namespace, "resourceVersion": version}
-        body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata, "status": status}
-        return await self._cluster.apply_status(body)
+    async def _write(self, kind: str, target: Target, status: Mapping[str, Any]) -> str:
+        return await self._statuses.write(API_VERSION, kind, target, status)
 
 
-def _target(service: ServiceView, release: ReleaseView) -> _Target:
+def _target(service: ServiceView, release: ReleaseView) -> Target:
     def has_status(obj: Object) -> bool:
         found = release_view(obj)
         return (found.status, found.status_lost) == (release.status, release.status_lost)
 
-    return _Target(
+    return Target(
         namespace=service.namespace,
         name=release.name,
         uid=release.uid,

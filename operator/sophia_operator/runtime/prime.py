@@ -13,12 +13,14 @@ from typing import Final, Protocol
 
 from sophia_operator.ports import ClusterError, Object, Refusal
 from sophia_operator.runtime.wakeups import Feed
-from sophia_operator.runtime.watched import OTHERS, SERVICES, Watched
+from sophia_operator.runtime.watched import ALL, Watched
 
 logger = logging.getLogger(__name__)
 
 _FIRST_RETRY_SECONDS: Final = 0.5
 _LAST_RETRY_SECONDS: Final = 10.0
+#: An API server that just started may forbid for a moment what it allows.
+_FORBIDDEN_TRIES: Final = 4
 
 
 class Listing(Protocol):
@@ -35,19 +37,36 @@ async def prime(
     listing: Listing,
     namespaces: Sequence[str] = (),
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> None:
-    """Take note of everything that is watched. Tries until it has all; kinds that are not installed are left out."""
-    for watched in (SERVICES, *OTHERS):
+) -> frozenset[Watched]:
+    """Take note of everything that is watched. Tries until it has all; kinds that are not installed are left out.
+
+    So is what only pools or tiers need when it may not be listed, as when the operator is newer than its rights: the
+    rest goes on without. Returns those kinds, which nobody may watch then.
+    """
+    # Once it was tried for long enough to forbid one kind, the API server has not just started any more.
+    forbidden, most = set[Watched](), _FORBIDDEN_TRIES
+    for watched in ALL:
         places: Sequence[str | None] = namespaces if namespaces and watched.namespaced else [None]
         for namespace in places:
-            wait = _FIRST_RETRY_SECONDS
-            while not await _list(feed, listing, watched, namespace):
+            wait, tries = _FIRST_RETRY_SECONDS, 1
+            while (refusal := await _list(feed, listing, watched, namespace)) is not None:
+                if watched.only_for and refusal is Refusal.FORBIDDEN and tries >= most:
+                    logger.error(
+                        "the operator may not list %s, and does without: %ss do not work. "
+                        "See that its roles are those of its version",
+                        watched.plural,
+                        "s and ".join(watched.only_for),
+                    )
+                    forbidden.add(watched)
+                    most = 2
+                    break
                 await sleep(wait)
-                wait = min(2 * wait, _LAST_RETRY_SECONDS)
+                wait, tries = min(2 * wait, _LAST_RETRY_SECONDS), tries + 1
+    return frozenset(forbidden)
 
 
-async def _list(feed: Feed, listing: Listing, watched: Watched, namespace: str | None) -> bool:
-    """Whether the kind is listed to its end."""
+async def _list(feed: Feed, listing: Listing, watched: Watched, namespace: str | None) -> Refusal | None:
+    """List the kind to its end; returns why that did not work."""
     try:
         async for page in listing.list_objects(
             watched.api_version,
@@ -60,7 +79,7 @@ async def _list(feed: Feed, listing: Listing, watched: Watched, namespace: str |
                 feed.seen(obj)
     except ClusterError as error:
         if error.refusal is Refusal.NOT_FOUND:
-            return True
+            return None
         logger.warning("list of %s: %s", watched.plural, error)
-        return False
-    return True
+        return error.refusal
+    return None

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from sophia_operator.core.cache.names import LABEL_CACHE
 from sophia_operator.core.hashing import content_hash
+from sophia_operator.core.model.names import LABEL_ROUTE
+from sophia_operator.core.pool.names import LABEL_POOL
 
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _META: Final = (
@@ -72,7 +75,23 @@ def _pod(obj: Mapping[str, Any]) -> dict[str, Any]:
         _container(c) for c in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
     ]
     why = {key: status[key][:_POD_MESSAGE] for key in ("reason", "message") if status.get(key)}
-    return {"status": {"phase": status.get("phase"), "conditions": conditions, "containerStatuses": containers, **why}}
+    out = {"phase": status.get("phase"), "conditions": conditions, "containerStatuses": containers, **why}
+    labels = obj["metadata"].get("labels") or {}
+    if LABEL_POOL not in labels and LABEL_CACHE not in labels:
+        return {"status": out}
+    if LABEL_CACHE in labels:
+        # Whether a node's process is known to have ended.
+        out["runs"] = [_run(c) for c in status.get("containerStatuses", ())]
+    # Instances of a pool and nodes of a tier are spoken to one by one, and told apart by what they were made from.
+    if status.get("podIP"):
+        out["podIP"] = status["podIP"]
+    images = [{key: c[key] for key in ("name", "image") if key in c} for c in obj.get("spec", {}).get("containers", ())]
+    return {"spec": {"containers": images}, "status": out}
+
+
+def _disruption_budget(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Without its status, which nobody reads and which changes with every pod."""
+    return {"spec": obj["spec"]} if "spec" in obj else {}
 
 
 def _container(status: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,16 +105,37 @@ def _container(status: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def _run(status: Mapping[str, Any]) -> dict[str, Any]:
+    """The newest run of a container's process: when it began, and whether it is over. Nothing when none ever began."""
+    state = status.get("state", {})
+    if "running" in state:
+        return {"startedAt": state["running"].get("startedAt")}
+    ended = state.get("terminated") or status.get("lastState", {}).get("terminated")
+    return {"startedAt": ended.get("startedAt"), "over": True} if ended else {}
+
+
 def _endpoint_slice(obj: Mapping[str, Any]) -> dict[str, Any]:
+    endpoints = obj.get("endpoints") or ()
+    if LABEL_ROUTE not in (obj["metadata"].get("labels") or {}):
+        return {
+            "endpoints": [{"conditions": e.get("conditions") or {}, "targetRef": _target(e, "name")} for e in endpoints]
+        }
+    # Pods of a gateway that somebody else runs are not watched: this is all that is known of them.
     return {
         "endpoints": [
             {
-                "conditions": endpoint.get("conditions") or {},
-                "targetRef": {"name": (endpoint.get("targetRef") or {}).get("name", "")},
+                "addresses": list(e.get("addresses") or ()),
+                "conditions": e.get("conditions") or {},
+                "targetRef": _target(e, "kind", "name", "uid"),
             }
-            for endpoint in obj.get("endpoints") or ()
+            for e in endpoints
         ]
     }
+
+
+def _target(endpoint: Mapping[str, Any], *fields: str) -> dict[str, Any]:
+    target = endpoint.get("targetRef") or {}
+    return {field: target.get(field, "") for field in fields}
 
 
 def _gateway(obj: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,6 +161,7 @@ _SHAPES: Final[Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]] = {
     "ConfigMap": _nothing,
     "Secret": _nothing,
     "Pod": _pod,
+    "PodDisruptionBudget": _disruption_budget,
     "EndpointSlice": _endpoint_slice,
     "Gateway": _gateway,
     "GatewayClass": _gateway_class,

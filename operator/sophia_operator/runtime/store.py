@@ -10,13 +10,21 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from sophia_operator.core.cache.names import LABEL_CACHE
+from sophia_operator.core.cache.places import place_of
+from sophia_operator.core.model.names import LABEL_ROUTE
 from sophia_operator.core.names import LABEL_SERVICE
+from sophia_operator.core.pool.names import LABEL_POOL
+from sophia_operator.core.pool.servers import server_key
 from sophia_operator.ports import Object
 from sophia_operator.runtime.slim import config_hash, slim
 
 Name = tuple[str, str]
+
+#: Labels that name the object that another one belongs to.
+OWNER_LABELS: Final = (LABEL_SERVICE, LABEL_POOL, LABEL_CACHE, LABEL_ROUTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +32,13 @@ class _Entry:
     uid: str
     version: int
     content: bytes
-    service: str | None
+    #: Label and value of each owner label.
+    owners: tuple[tuple[str, str], ...]
     hash: str | None
-    hostnames: tuple[str, ...] = ()
+    #: What it is found by beside its name, as `marks` has it.
+    marks: tuple[str, ...] = ()
+    #: What others read of it all the time, so that the rest need not be parsed for it.
+    fact: str | int | None = None
 
     def load(self) -> dict[str, Any]:
         obj: dict[str, Any] = json.loads(self.content)
@@ -42,8 +54,8 @@ class ObjectStore:
 
     def __init__(self) -> None:
         self._entries: dict[str, dict[Name, _Entry]] = defaultdict(dict)
-        self._by_service: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-        self._by_hostname: dict[str, set[Name]] = defaultdict(set)
+        self._by_owner: dict[tuple[str, str, str, str], set[str]] = defaultdict(set)
+        self._by_mark: dict[tuple[str, str], set[Name]] = defaultdict(set)
 
     def put(self, obj: Mapping[str, Any]) -> bool:
         """Take note of an object. Returns whether it says anything new: an older or equal version does not."""
@@ -58,17 +70,18 @@ class ObjectStore:
             uid=meta.get("uid", ""),
             version=version,
             content=content,
-            service=(meta.get("labels") or {}).get(LABEL_SERVICE),
+            owners=_owners(obj),
             hash=config_hash(obj),
-            hostnames=_hostnames(obj),
+            marks=marks(obj),
+            fact=_fact(obj),
         )
         if before is not None:
             self._forget(kind, name, before)
         self._entries[kind][name] = entry
-        if entry.service is not None:
-            self._by_service[kind, name[0], entry.service].add(name[1])
-        for hostname in entry.hostnames:
-            self._by_hostname[hostname].add(name)
+        for label, owner in entry.owners:
+            self._by_owner[kind, name[0], label, owner].add(name[1])
+        for mark in entry.marks:
+            self._by_mark[kind, mark].add(name)
         return before is None or (before.uid, before.content, before.hash) != (entry.uid, entry.content, entry.hash)
 
     def discard(self, obj: Mapping[str, Any]) -> bool:
@@ -88,9 +101,9 @@ class ObjectStore:
         entry = self._entries[kind].get((namespace, name))
         return None if entry is None else entry.load()
 
-    def children(self, kind: str, namespace: str, service: str) -> Sequence[Object]:
-        """Objects of that kind that carry the service's label, by name."""
-        names = self._by_service.get((kind, namespace, service), ())
+    def children(self, kind: str, namespace: str, owner: str, label: str = LABEL_SERVICE) -> Sequence[Object]:
+        """Objects of that kind that carry the owner's name in that label, by name."""
+        names = self._by_owner.get((kind, namespace, label, owner), ())
         return [self._entries[kind][namespace, name].load() for name in sorted(names)]
 
     def all(self, kind: str) -> Sequence[Object]:
@@ -99,7 +112,29 @@ class ObjectStore:
 
     def routes_for(self, hostname: str) -> Sequence[Object]:
         """HTTPRoutes that name this host name; those without any for the empty one."""
-        return [self._entries["HTTPRoute"][name].load() for name in sorted(self._by_hostname.get(hostname, ()))]
+        return self._marked("HTTPRoute", hostname)
+
+    def granted_at(self, server: str) -> Sequence[tuple[Name, int]]:
+        """ConnectionPools whose spec names that server, as `core.pool.servers.server_key` has it, in the order of their
+        names: each with the connections that it is granted. Nothing is parsed for it."""
+        pools = self._entries["ConnectionPool"]
+        return [
+            (name, int(pools[name].fact or 0)) for name in sorted(self._by_mark.get(("ConnectionPool", server), ()))
+        ]
+
+    def releases_of(self, namespace: str, tier: str) -> Sequence[Object]:
+        """Releases whose snapshot is bound to that CacheTier."""
+        return self._marked("Release", tier_mark(namespace, tier))
+
+    def tiers_at(self, place: str) -> Sequence[Object]:
+        """CacheTiers that keep keys in that place, as `core.cache.places.place_of` has it."""
+        return self._marked("CacheTier", place)
+
+    def addresses_of(self, namespace: str, owner: str, label: str) -> frozenset[str]:
+        """Addresses of the pods that carry the owner's name in that label. Nothing is parsed for it."""
+        names = self._by_owner.get(("Pod", namespace, label, owner), ())
+        found = (self._entries["Pod"][namespace, name].fact for name in names)
+        return frozenset(address for address in found if isinstance(address, str))
 
     def config_hash(self, kind: str, namespace: str, name: str) -> str | None:
         """Hash of the content of a ConfigMap or Secret, or None when it is missing."""
@@ -111,21 +146,29 @@ class ObjectStore:
         obj = self.get(kind, namespace, name)
         return None if obj is None else int(obj["metadata"].get("generation", 0))
 
+    def version(self, kind: str, namespace: str, name: str) -> int | None:
+        """Resource version of an object, or None when it is missing. Nothing is parsed for it."""
+        entry = self._entries[kind].get((namespace, name))
+        return None if entry is None else entry.version
+
     def versions(self, kind: str) -> Iterator[tuple[Name, str, int]]:
         """(namespace, name), uid and resource version of every object of that kind."""
         for name, entry in self._entries[kind].items():
             yield name, entry.uid, entry.version
 
+    def _marked(self, kind: str, mark: str) -> Sequence[Object]:
+        return [self._entries[kind][name].load() for name in sorted(self._by_mark.get((kind, mark), ()))]
+
     def _forget(self, kind: str, name: Name, entry: _Entry) -> None:
-        if entry.service is not None:
-            key = (kind, name[0], entry.service)
-            self._by_service[key].discard(name[1])
-            if not self._by_service[key]:
-                del self._by_service[key]
-        for hostname in entry.hostnames:
-            self._by_hostname[hostname].discard(name)
-            if not self._by_hostname[hostname]:
-                del self._by_hostname[hostname]
+        for label, owner in entry.owners:
+            key = (kind, name[0], label, owner)
+            self._by_owner[key].discard(name[1])
+            if not self._by_owner[key]:
+                del self._by_owner[key]
+        for mark in entry.marks:
+            self._by_mark[kind, mark].discard(name)
+            if not self._by_mark[kind, mark]:
+                del self._by_mark[kind, mark]
 
 
 def _version(obj: Mapping[str, Any]) -> int:
@@ -133,7 +176,41 @@ def _version(obj: Mapping[str, Any]) -> int:
     return int(version) if version.isdigit() else 0
 
 
-def _hostnames(obj: Mapping[str, Any]) -> tuple[str, ...]:
-    if obj["kind"] != "HTTPRoute":
-        return ()
-    return tuple(obj.get("spec", {}).get("hostnames") or ("",))
+def _owners(obj: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    labels = obj["metadata"].get("labels") or {}
+    return tuple((label, labels[label]) for label in OWNER_LABELS if label in labels)
+
+
+def _fact(obj: Mapping[str, Any]) -> str | int | None:
+    """The connections that a ConnectionPool is granted; the address of a pod of one."""
+    status = obj.get("status") or {}
+    if obj["kind"] == "ConnectionPool":
+        return int((status.get("budget") or {}).get("granted") or 0)
+    if obj["kind"] == "Pod" and LABEL_POOL in (obj["metadata"].get("labels") or {}):
+        return status.get("podIP") or None
+    return None
+
+
+def marks(obj: Mapping[str, Any]) -> tuple[str, ...]:
+    """The host names that an HTTPRoute claims (the empty one when it claims all), the server of a ConnectionPool, the
+    CacheTier itself and the place that it may share with others, or those that a Release is bound to."""
+    spec, namespace = obj.get("spec") or {}, obj["metadata"].get("namespace", "")
+    if obj["kind"] == "HTTPRoute":
+        return tuple(spec.get("hostnames") or ("",))
+    if obj["kind"] == "ConnectionPool":
+        database = spec.get("database") or {}
+        if "host" in database:
+            return (server_key(namespace, database["host"], int(database.get("port", 5432))),)
+    if obj["kind"] == "CacheTier":
+        place = place_of(namespace, spec)
+        return (tier_mark(namespace, obj["metadata"]["name"]), *([place] if place is not None else []))
+    if obj["kind"] == "Release":
+        bindings = (spec.get("snapshot") or {}).get("bindings") or ()
+        tiers = (part for b in bindings if b.get("kind") == "CacheTier" for part in (b, *(b.get("levels") or ())))
+        return tuple({tier_mark(namespace, part["name"]): None for part in tiers})
+    return ()
+
+
+def tier_mark(namespace: str, name: str) -> str:
+    """What stands for a CacheTier among marks."""
+    return f"{namespace}/{name}"

@@ -18,6 +18,9 @@ from prometheus_client import (
 from prometheus_client.exposition import generate_latest
 
 from sophia_operator.api.release import ReleaseState, ReleaseStatus, Verdict
+from sophia_operator.runtime.telemetry_pools import PoolTelemetry
+from sophia_operator.runtime.telemetry_routes import RouteTelemetry
+from sophia_operator.runtime.telemetry_tiers import TierTelemetry
 
 _SERVICE: Final = ("namespace", "service")
 _VERDICTS: Final = {Verdict.PASS: 1, Verdict.INCONCLUSIVE: 0, Verdict.FAIL: -1}
@@ -32,7 +35,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Telemetry:
-    """Metrics about rollouts, passes and API calls, in a registry of their own."""
+    """Metrics about rollouts, pools, tiers, routes, passes and API calls, in a registry of their own."""
 
     def __init__(self, *, process: bool = True) -> None:
         self.registry = registry = CollectorRegistry()
@@ -67,8 +70,8 @@ class Telemetry:
         )
         self._passes = Histogram(
             "sophia_reconcile_duration_seconds",
-            "Time that one pass over a service took, by its result.",
-            ("result",),
+            "Time that one pass over an object took, by the object's kind and the result.",
+            ("kind", "result"),
             buckets=_PASS_BUCKETS,
             registry=registry,
         )
@@ -77,6 +80,12 @@ class Telemetry:
         )
         self._wakeups = Counter("sophia_wakeups", "Events that woke a loop, by kind.", ("cause",), registry=registry)
         self._services = Gauge("sophia_services", "ManagedServices that have a loop.", registry=registry)
+        #: About ConnectionPools.
+        self.pools = PoolTelemetry(registry)
+        #: About CacheTiers.
+        self.tiers = TierTelemetry(registry)
+        #: About ModelRoutes.
+        self.routes = RouteTelemetry(registry)
         self._leader = Gauge("sophia_leader", "1 while this process holds the Lease.", registry=registry)
 
     def exposition(self) -> bytes:
@@ -95,9 +104,9 @@ class Telemetry:
         """A request to the Kubernetes API was answered, or failed with code `error`."""
         self._requests.labels(verb, kind, code).inc()
 
-    def pass_ended(self, seconds: float, result: str) -> None:
+    def pass_ended(self, seconds: float, kind: str, result: str) -> None:
         """A pass took that long; `result` is settled, changed or failed."""
-        self._passes.labels(result).observe(seconds)
+        self._passes.labels(kind, result).observe(seconds)
 
     def leading(self, leads: bool) -> None:
         """Whether this process holds the Lease."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from sophia_operator.core.decision import Blocked, Decision, RequeueAfter
+from sophia_operator.core.decision import Blocked, Decision, Next, RequeueAfter
 from sophia_operator.core.views import Observed
 from sophia_operator.ports import ClusterError, Refusal
 
-#: Two passes over one service are at least this far apart.
+#: Two passes over one object are at least this far apart.
 MIN_INTERVAL_SECONDS: Final = 0.1
 #: Objects of others are not watched, so what waits for one of them to go looks again.
 BLOCKED_SECONDS: Final = 30.0
@@ -27,7 +27,7 @@ class UnfinishedError(Exception):
 
 
 class Waits:
-    """Counts what goes wrong with one service. `jitter` is a number from 0 to 1, to spread retries."""
+    """Counts what goes wrong with one object. `jitter` is a number from 0 to 1, to spread retries."""
 
     def __init__(self, jitter: Callable[[], float]) -> None:
         self._jitter = jitter
@@ -39,14 +39,15 @@ class Waits:
         self._failures = 0
 
     def after(
-        self, decision: Decision, observed: Observed, writes: int, applied: int, others: Iterable[float | None]
+        self, wanted: Next, blocked: bool, writes: int, applied: int, others: Iterable[float | None]
     ) -> float | None:
-        """Seconds until the next pass. A pass that changed something is followed by one that looks at it."""
+        """Seconds until the next pass, which a decision `wanted`. A pass that changed something is followed by one that
+        looks at it; `blocked` when something stands in the way."""
         self._writing_passes = self._writing_passes + 1 if applied and writes == applied else 0
         waits = [seconds for seconds in others if seconds is not None]
-        if isinstance(decision.next, RequeueAfter):
-            waits.append(decision.next.seconds)
-        elif isinstance(decision.next, Blocked) or observed.blockers:
+        if isinstance(wanted, RequeueAfter):
+            waits.append(wanted.seconds)
+        elif isinstance(wanted, Blocked) or blocked:
             waits.append(BLOCKED_SECONDS)
         if writes:
             # Objects that are never as desired, however often they are applied, must not become a hot loop.

@@ -7,73 +7,96 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from sophia_operator.core.cache.names import LABEL_CACHE
+from sophia_operator.core.model.names import LABEL_ROUTE
 from sophia_operator.core.names import LABEL_SERVICE
-from sophia_operator.runtime.store import ObjectStore
+from sophia_operator.core.pool.names import LABEL_POOL
+from sophia_operator.runtime.store import ObjectStore, marks
 
-#: Namespace and name of a ManagedService.
-ServiceKey = tuple[str, str]
-#: Kind, namespace and name of something that a service depends on without owning it.
+#: Namespace and name of an object that has a loop.
+Key = tuple[str, str]
+#: Kind, namespace and name of something that an object depends on without owning it.
 Dependency = tuple[str, str, str]
 
 #: Stands for an HTTPRoute that claims a host name: (HOSTNAME, "", host name).
 HOSTNAME: Final = "hostname"
+#: Stands for what other ConnectionPools hold of a server: (SERVER, "", server key).
+SERVER: Final = "server"
+#: Stands for what the chains through a CacheTier say of it: (TIER, "", tier mark).
+TIER: Final = "tier"
+#: Stands for how far the releases are that are bound to a CacheTier: (BOUND, "", tier mark).
+BOUND: Final = "bound"
 
 
 class Wakeups:
-    """One event per service that runs a loop, and what else than its own objects it depends on."""
+    """Of one kind: an event for each object that has a loop, and what else than its own objects it depends on."""
 
     def __init__(self, count: Callable[[str], None] = lambda _: None) -> None:
         self._count = count
-        self._events: dict[ServiceKey, asyncio.Event] = {}
-        self._dependencies: dict[ServiceKey, frozenset[Dependency]] = {}
-        self._dependents: dict[Dependency, set[ServiceKey]] = defaultdict(set)
+        self._events: dict[Key, asyncio.Event] = {}
+        self._dependencies: dict[Key, frozenset[Dependency]] = {}
+        self._dependents: dict[Dependency, set[Key]] = defaultdict(set)
 
-    def event(self, service: ServiceKey) -> asyncio.Event:
-        """The event that wakes the loop of that service."""
-        return self._events.setdefault(service, asyncio.Event())
+    def event(self, key: Key) -> asyncio.Event:
+        """The event that wakes that object's loop."""
+        return self._events.setdefault(key, asyncio.Event())
 
-    def wake(self, service: ServiceKey, cause: str) -> None:
-        """Let the service look again, if it runs a loop."""
-        event = self._events.get(service)
+    def wake(self, key: Key, cause: str) -> None:
+        """Let the object's loop look again, if it has one."""
+        event = self._events.get(key)
         if event is not None:
             self._count(cause)
             event.set()
 
-    def depend(self, service: ServiceKey, on: frozenset[Dependency]) -> None:
-        """Replace what the service depends on."""
-        before = self._dependencies.get(service, frozenset())
+    def depend(self, key: Key, on: frozenset[Dependency]) -> None:
+        """Replace what the object depends on."""
+        before = self._dependencies.get(key, frozenset())
         if before == on:
             return
         for gone in before - on:
-            self._dependents[gone].discard(service)
+            self._dependents[gone].discard(key)
             if not self._dependents[gone]:
                 del self._dependents[gone]
         for new in on - before:
-            self._dependents[new].add(service)
-        self._dependencies[service] = on
+            self._dependents[new].add(key)
+        self._dependencies[key] = on
 
     def changed(self, dependency: Dependency, cause: str) -> None:
         """Wake everyone who depends on that."""
-        for service in tuple(self._dependents.get(dependency, ())):
-            self.wake(service, cause)
+        for key in tuple(self._dependents.get(dependency, ())):
+            self.wake(key, cause)
 
-    def forget(self, service: ServiceKey) -> None:
-        """The service runs no loop any more."""
-        self.depend(service, frozenset())
-        self._dependencies.pop(service, None)
-        self._events.pop(service, None)
+    def forget(self, key: Key) -> None:
+        """The object has no loop any more."""
+        self.depend(key, frozenset())
+        self._dependencies.pop(key, None)
+        self._events.pop(key, None)
 
 
 class Feed:
     """Takes what the watches see, keeps it, and wakes whom it concerns."""
 
-    def __init__(self, store: ObjectStore, wakeups: Wakeups) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        services: Wakeups,
+        pools: Wakeups | None = None,
+        tiers: Wakeups | None = None,
+        routes: Wakeups | None = None,
+    ) -> None:
         self._store = store
-        self._wakeups = wakeups
+        #: By the kind that has loops.
+        self._loops = {
+            "ManagedService": services,
+            "ConnectionPool": pools or Wakeups(),
+            "CacheTier": tiers or Wakeups(),
+            "ModelRoute": routes or Wakeups(),
+        }
 
     def seen(self, obj: Mapping[str, Any]) -> None:
         """An object is there, or changed."""
-        old = self._store.get("HTTPRoute", *_name(obj)) if obj["kind"] == "HTTPRoute" else None
+        claims = obj["kind"] in _CLAIMS and marks(obj)
+        old = self._store.get(obj["kind"], *_name(obj)) if claims else None
         if self._store.put(obj):
             self._tell(obj, old)
 
@@ -84,16 +107,34 @@ class Feed:
 
     def _tell(self, obj: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
         kind, (namespace, name) = obj["kind"], _name(obj)
-        if kind == "ManagedService":
-            self._wakeups.wake((namespace, name), kind)
-            return
-        service = (obj["metadata"].get("labels") or {}).get(LABEL_SERVICE)
-        if service is not None:
-            self._wakeups.wake((namespace, service), kind)
-        self._wakeups.changed((kind, namespace, name), kind)
-        if kind == "HTTPRoute" and _generation(obj) != _generation(old):
-            for hostname in {*_hostnames(obj), *_hostnames(old)}:
-                self._wakeups.changed((HOSTNAME, "", hostname), kind)
+        if kind in self._loops:
+            self._loops[kind].wake((namespace, name), kind)
+        labels = obj["metadata"].get("labels") or {}
+        for owner, label in _LABELS.items():
+            if label in labels:
+                self._loops[owner].wake((namespace, labels[label]), kind)
+        self._changed((kind, namespace, name), kind)
+        if kind in _CLAIMS and _claim(obj) != _claim(old):
+            for mark in {*marks(obj), *(marks(old) if old is not None else ())}:
+                self._changed((_CLAIMS[kind], "", mark), kind)
+
+    def _changed(self, dependency: Dependency, cause: str) -> None:
+        for wakeups in self._loops.values():
+            wakeups.changed(dependency, cause)
+
+
+#: By the kind that has loops: the label on what belongs to one of it.
+_LABELS: Final = {
+    "ManagedService": LABEL_SERVICE,
+    "ConnectionPool": LABEL_POOL,
+    "CacheTier": LABEL_CACHE,
+    "ModelRoute": LABEL_ROUTE,
+}
+#: Kinds that claim something which others depend on, and what that is called.
+_CLAIMS: Final = {"HTTPRoute": HOSTNAME, "ConnectionPool": SERVER, "CacheTier": TIER, "Release": BOUND}
+
+#: What a rollout waits for of a warm-up.
+_WARMTH: Final = ("phase", "percent", "message")
 
 
 def _name(obj: Mapping[str, Any]) -> tuple[str, str]:
@@ -101,9 +142,17 @@ def _name(obj: Mapping[str, Any]) -> tuple[str, str]:
     return meta.get("namespace", ""), meta["name"]
 
 
-def _generation(obj: Mapping[str, Any] | None) -> int | None:
-    return None if obj is None else obj["metadata"].get("generation")
-
-
-def _hostnames(obj: Mapping[str, Any] | None) -> tuple[str, ...]:
-    return () if obj is None else tuple(obj.get("spec", {}).get("hostnames") or ("",))
+def _claim(obj: Mapping[str, Any] | None) -> Any:
+    """What of a claim others look at: they are not woken for the rest."""
+    if obj is None:
+        return None
+    status = obj.get("status") or {}
+    if obj["kind"] == "ConnectionPool":
+        return marks(obj), (status.get("budget") or {}).get("granted")
+    if obj["kind"] == "CacheTier":
+        numbers = {n["name"]: n.get("generation") for n in status.get("namespaces") or ()}
+        warm = {w["release"]: [w.get(key) for key in _WARMTH] for w in status.get("warmUps") or ()}
+        return obj["metadata"].get("generation"), numbers, warm, bool(obj["metadata"].get("deletionTimestamp"))
+    if obj["kind"] == "Release":
+        return marks(obj), status.get("state"), status.get("color"), status.get("weights")
+    return obj["metadata"].get("generation")

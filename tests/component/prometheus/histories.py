@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.component.prometheus.scenarios import History, from_zero, reset, steady
+from tests.component.prometheus.scenarios import History, Value, from_zero, reset, steady
 from tests.component.prometheus.server import Counter
 
 PLAIN = History("plain")
@@ -19,6 +19,7 @@ APP = History("app")
 TRAEFIK = History("traefik")
 BURSTS = History("bursts")
 CLIMBED = History("climbed")
+MODELS = History("models")
 
 
 def _histogram(history: History, color: str, rates: dict[str, float]) -> list[Counter]:
@@ -38,7 +39,67 @@ def _burst(t: float) -> float | None:
     return 40.0 if t > -33 else None
 
 
+def _model(metric: str, model: str, value: Value, **labels: str) -> Counter:
+    """A series of a LiteLLM proxy about a model of the route `chat`."""
+    named = {"model_id": f"{MODELS.namespace}/chat/{model}", "instance": "litellm-0", **labels}
+    return MODELS.series(f"litellm_{metric}", named, value)
+
+
+def _refused(how: str, value: Value, instance: str = "litellm-0") -> Counter:
+    """A series of a LiteLLM proxy about requests that another model was asked for, since `primary` refused the key."""
+    labels = {"requested_model": "chat/primary", "exception_status": "401", "instance": instance}
+    return MODELS.series(f"litellm_deployment_{how}_fallbacks_total", labels, value)
+
+
+def _served(service: str, code: str, value: Value, envoy: str = "envoy-a") -> Counter:
+    """A series of Envoy about a Service that serves a model: answers by status."""
+    labels = {"envoy_response_code": code, "envoy_cluster_name": f"{MODELS.namespace}_{service}_8000"}
+    return MODELS.series("envoy_cluster_upstream_rq", labels | {"instance": envoy}, value)
+
+
+def _retried(service: str, value: Value, envoy: str = "envoy-a") -> Counter:
+    """Requests that Envoy sent once more, as they had failed; it has this series of every Service, from 0 on."""
+    labels = {"envoy_cluster_name": f"{MODELS.namespace}_{service}_8000", "instance": envoy}
+    return MODELS.series("envoy_cluster_upstream_rq_retry", labels, value)
+
+
+def _took(service: str, rates: dict[str, float]) -> list[Counter]:
+    """Cumulative buckets in ms of a Service that serves a model."""
+    cluster = {"envoy_cluster_name": f"{MODELS.namespace}_{service}_8000", "instance": "envoy-a"}
+    metric = "envoy_cluster_upstream_rq_time_bucket"
+    return [MODELS.series(metric, cluster | {"le": le}, steady(rate)) for le, rate in rates.items()]
+
+
 ALL: list[Counter] = [
+    # LiteLLM: `primary` answers two requests a second, and fails every other one since 30 s; `second` is
+    # down, and is asked for what it does not have, which is none of its failures; `third` was never asked.
+    _model("deployment_success_responses_total", "primary", steady(1)),
+    _model("deployment_failure_responses_total", "primary", steady(1, since=-30), exception_status="500"),
+    _model("deployment_failure_responses_total", "second", steady(0.2), exception_status="503"),
+    _model("deployment_failure_responses_total", "second", steady(1), exception_status="400"),
+    # The old key of a proxy: both series are of the same model. Another namespace has a route of that name.
+    *(_refused(name, steady(0.05)) for name in ("successful", "failed")),
+    _refused("failed", steady(7), instance="litellm-of-others"),
+    *(
+        _model("llm_api_latency_metric_bucket", "primary", steady(rate), le=le)
+        for le, rate in (("0.5", 0.5), ("1.0", 1.0), ("+Inf", 1.0))
+    ),
+    # Envoy, for the same route by Services: `second` answers nothing but errors, beside what is no fault of a model.
+    _served("primary", "200", steady(2)),
+    *_took("primary", {"500": 1.8, "1000": 2.0, "+Inf": 2.0}),
+    _served("second", "503", steady(1)),
+    _served("second", "429", steady(3)),
+    _served("second", "401", steady(5)),
+    _served("other", "503", steady(9)),
+    _retried("primary", steady(0)),
+    # Half of what is asked of `flaky` fails, unseen by clients. Its gateway was restarted 40 s before the look.
+    _served("flaky", "200", reset(1, at=-40)),
+    _retried("flaky", reset(1, at=-40)),
+    # One of two replicas of the gateway was replaced 40 s before the look; the new one's first answers are errors.
+    _served("moved", "200", lambda t: steady(1)(t) if t < -40 else None),
+    _served("moved", "200", steady(1), envoy="envoy-c"),
+    _served("moved", "500", steady(1, since=-40), envoy="envoy-b"),
+    _retried("idle", steady(0)),
     # A young gateway was restarted 40 s before the look, and counts beyond where it had been.
     CLIMBED.contour("green", "2", lambda t: None if t < -90 else t + 90 if t < -40 else 5 * (t + 40)),
     # Every third minute blue has 20 errors at once.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.cluster import paths
+from hack.rig import debian_programs
 
 _START_SECONDS = 60.0
 
@@ -31,28 +29,8 @@ class Counter:
 
 
 def program(name: str) -> Path:
-    """Path of `prometheus` or `promtool`: installed, or unpacked from Debian's package without installing it."""
-    if found := shutil.which(name):
-        return Path(found)
-    unpacked = paths.cache() / "debian" / "prometheus"
-    binary = unpacked / "usr" / "bin" / name
-    unpacked.mkdir(parents=True, exist_ok=True)
-    with (unpacked / ".lock").open("w") as lock:
-        # Tests run in several processes: none must start a program that another one is still writing.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not binary.exists():
-            _unpack(unpacked)
-    return binary
-
-
-def _unpack(folder: Path) -> None:
-    """Download Debian's package into the folder and unpack it there."""
-    download = ["apt-get", "download", "prometheus"]
-    if subprocess.run(download, cwd=folder, check=False, timeout=300).returncode != 0:
-        subprocess.run(["apt-get", "update"], check=True, timeout=300)
-        subprocess.run(download, cwd=folder, check=True, timeout=300)
-    package = next(folder.glob("prometheus_*.deb"))
-    subprocess.run(["dpkg", "-x", str(package), str(folder)], check=True, timeout=60)
+    """Path of `prometheus` or `promtool`."""
+    return debian_programs.program("prometheus", f"usr/bin/{name}").path
 
 
 def backfill(folder: Path, counters: Sequence[Counter]) -> None:

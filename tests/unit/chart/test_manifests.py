@@ -16,10 +16,19 @@ from tests.support.helm import ROOT, run
 
 SAMPLES: Final = ROOT / "manifests/samples"
 FILES: Final = sorted(SAMPLES.glob("*.yaml"))
+#: They need images and keys of their reader's own.
+GATEWAYS: Final = sorted(SAMPLES.glob("gateways/*.yaml"))
 
 
 def objects(path: Path) -> list[dict[str, Any]]:
     return [item for item in yaml.safe_load_all(path.read_text()) if item]
+
+
+def host_names(value: Any) -> list[str]:
+    """All that an object claims, wherever it does."""
+    parts = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    own = value["hostnames"] if isinstance(value, dict) and "hostnames" in value else []
+    return [*own, *(name for part in parts for name in host_names(part))]
 
 
 def services() -> list[Any]:
@@ -59,13 +68,13 @@ def test_make_verify_checks_all_that_make_generate_writes() -> None:
 def test_the_namespace_comes_first() -> None:
     assert FILES[0].name == "00-namespace.yaml"
     (namespace,) = objects(FILES[0])
-    everywhere = {o["metadata"].get("namespace") for f in FILES[1:] for o in objects(f)}
+    everywhere = {o["metadata"].get("namespace") for f in [*FILES[1:], *GATEWAYS] for o in objects(f)}
     assert everywhere == {namespace["metadata"]["name"]}
 
 
 def test_the_samples_pass_the_offline_check() -> None:
     report = check_files([SAMPLES])
-    assert report.objects == 4
+    assert report.objects == 13
     assert report.findings == []
 
 
@@ -81,13 +90,8 @@ def test_every_sample_tells_its_release_and_stands_restricted(service: Any) -> N
 
 
 def test_samples_claim_host_names_of_their_own() -> None:
-    names = [
-        name
-        for f in FILES
-        for o in objects(f)
-        for name in o.get("spec", {}).get("traffic", {}).get("gateway", {}).get("hostnames", [])
-    ]
-    assert len(names) == len(set(names)) == 3
+    names = [name for f in [*FILES, *GATEWAYS] for o in objects(f) for name in host_names(o.get("spec", {}))]
+    assert len(names) == len(set(names)) == 7
 
 
 @pytest.mark.apiserver
@@ -101,9 +105,12 @@ def test_the_server_takes_the_base_and_then_the_samples_whole(apiserver: Path) -
     kubectl("apply", "--server-side", "-k", str(ROOT / manifests.BASE))
     kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "managedservices.sophia.ai")
     said = kubectl("apply", "-f", str(SAMPLES))
-    assert said.count("managedservice.sophia.ai/") == 4
+    assert said.count("managedservice.sophia.ai/") == 6
+    assert said.count("connectionpool.sophia.ai/") == 1
+    assert said.count("cachetier.sophia.ai/") == 3
+    assert said.count("modelroute.sophia.ai/") == 1
     listed = json.loads(kubectl("get", "managedservices", "-n", "sophia-samples", "-o", "json"))
-    assert len(listed["items"]) == 4
+    assert len(listed["items"]) == 6
     for service in listed["items"]:
         # The template as a pod: what the operator adds are labels and a preStop hook.
         template = service["spec"]["template"]
@@ -111,6 +118,8 @@ def test_the_server_takes_the_base_and_then_the_samples_whole(apiserver: Path) -
         metadata = {"name": "trial", "namespace": "sophia-samples", "labels": labels}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
         kubectl("create", "--dry-run=server", "--validate=strict", "-f-", stdin=json.dumps(pod))
+    told = kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(SAMPLES / "gateways"))
+    assert told.count("modelroute.sophia.ai/") == len(GATEWAYS) == 2
     kubectl("delete", "-f", str(SAMPLES), "--wait=false")
 
 

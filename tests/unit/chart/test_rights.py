@@ -21,6 +21,18 @@ WRITES = {
     "releases/status",
     "managedservices/finalizers",
     "releases/finalizers",
+    "connectionpools",
+    "connectionpools/status",
+    "connectionpools/finalizers",
+    "cachetiers",
+    "cachetiers/status",
+    "cachetiers/finalizers",
+    "modelroutes",
+    "modelroutes/status",
+    "modelroutes/finalizers",
+    "statefulsets",
+    "poddisruptionbudgets",
+    "pods",
     "events",
 }
 
@@ -54,6 +66,14 @@ def test_it_writes_what_it_owns_and_only_reads_the_rest() -> None:
     assert by_name["managedservices"] == READ | {"patch"}, "it never writes a spec, only its finalizer"
     assert by_name["releases"] == READ | {"create", "delete"}, "the intent is for people"
     assert by_name["managedservices/status"] == {"patch"}
+    assert by_name["connectionpools"] == READ | {"patch"}
+    assert by_name["connectionpools/status"] == {"patch"}
+    assert by_name["cachetiers"] == READ | {"patch"}
+    assert by_name["cachetiers/status"] == {"patch"}
+    assert by_name["modelroutes"] == READ | {"patch"}
+    assert by_name["modelroutes/status"] == {"patch"}
+    assert by_name["statefulsets"] == READ | {"create", "patch"}, "they go with their tier"
+    assert by_name["pods"] == READ | {"patch", "delete"}, "marks, and nodes of tiers that are to be made anew"
 
 
 def test_watching_some_namespaces_takes_the_rights_elsewhere_away() -> None:
@@ -85,13 +105,27 @@ def test_the_lease_is_in_its_own_namespace_only() -> None:
 @pytest.mark.parametrize(
     ("role", "aggregated", "expected"),
     [
-        ("view", {"view", "edit", "admin"}, {"managedservices": READ, "releases": READ}),
+        (
+            "view",
+            {"view", "edit", "admin"},
+            {
+                "managedservices": READ,
+                "releases": READ,
+                "connectionpools": READ,
+                "cachetiers": READ,
+                "modelroutes": READ,
+            },
+        ),
         (
             "edit",
             {"edit", "admin"},
             {
                 "managedservices": {"create", "update", "patch", "delete"},
+                "connectionpools": {"create", "update", "patch", "delete"},
+                "cachetiers": {"create", "update", "patch", "delete"},
+                "modelroutes": {"create", "update", "patch", "delete"},
                 "managedservices/scale": {"get", "update", "patch"},
+                "connectionpools/scale": {"get", "update", "patch"},
                 "releases": {"update", "patch"},
             },
         ),

@@ -70,6 +70,21 @@ def test_arguments_follow_the_values() -> None:
     assert {"name": "HTTPS_PROXY", "value": "http://proxy:3128"} in only["env"]
 
 
+def test_pools_run_the_image_that_the_values_name() -> None:
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    default = {"name": "SOPHIA_PGBOUNCER_IMAGE", "value": f"sophia-pgbouncer:{version}"}
+    assert default in container()["env"]
+    named = container({"pgbouncer": {"image": {"repository": "registry.example.com/pgbouncer", "tag": "1.24"}}})
+    assert {"name": "SOPHIA_PGBOUNCER_IMAGE", "value": "registry.example.com/pgbouncer:1.24"} in named["env"]
+
+
+def test_tiers_run_the_image_that_the_values_name() -> None:
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    assert {"name": "SOPHIA_REDIS_IMAGE", "value": f"sophia-redis:{version}"} in container()["env"]
+    named = container({"redis": {"image": {"repository": "registry.example.com/valkey", "tag": "8.1"}}})
+    assert {"name": "SOPHIA_REDIS_IMAGE", "value": "registry.example.com/valkey:8.1"} in named["env"]
+
+
 @pytest.mark.parametrize(
     "values", [{}, ALL_ON, {"watchNamespaces": ["shop"]}], ids=["defaults", "all", "one namespace"]
 )

@@ -41,6 +41,39 @@ class RecordedApi:
     def releases(self, service: str) -> Sequence[Object]:
         return [o for o in self._of("Release") if o["spec"]["serviceName"] == service]
 
+    def pool(self, name: str) -> Object:
+        for found in self._of("ConnectionPool"):
+            if found["metadata"]["name"] == name:
+                return found
+        raise CliError(f"ConnectionPool {self.namespace}/{name}: not found")
+
+    def pools(self, *, everywhere: bool) -> Sequence[Object]:
+        return [o for o in self._of("ConnectionPool") if everywhere or o["metadata"]["namespace"] == self.namespace]
+
+    def tier(self, name: str) -> Object:
+        for found in self._of("CacheTier"):
+            if found["metadata"]["name"] == name:
+                return found
+        raise CliError(f"CacheTier {self.namespace}/{name}: not found")
+
+    def tiers(self, *, everywhere: bool) -> Sequence[Object]:
+        return [o for o in self._of("CacheTier") if everywhere or o["metadata"]["namespace"] == self.namespace]
+
+    def patch_tier(self, name: str, operations: Sequence[Object]) -> None:
+        self.patches.append((name, list(operations)))
+
+    def route(self, name: str) -> Object:
+        for found in self._of("ModelRoute"):
+            if found["metadata"]["name"] == name:
+                return found
+        raise CliError(f"ModelRoute {self.namespace}/{name}: not found")
+
+    def routes(self, *, everywhere: bool) -> Sequence[Object]:
+        return [o for o in self._of("ModelRoute") if everywhere or o["metadata"]["namespace"] == self.namespace]
+
+    def patch_route(self, name: str, operations: Sequence[Object]) -> None:
+        self.patches.append((name, list(operations)))
+
     def patch_release(self, name: str, patch: Object) -> None:
         self.patches.append((name, patch))
 

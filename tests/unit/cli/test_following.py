@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import pytest
 
 from sophia_operator.api.conditions import PAUSES, Reason
-from sophia_operator.cli import live
+from sophia_operator.cli import live, screens
 from sophia_operator.cli.session import Current, News, Seen, Trouble
+from sophia_operator.core.situation import Situation
 from tests.support.objects import (
     LATCHED,
     ROLLING,
@@ -151,6 +153,31 @@ def test_one_watch_does_not_hide_the_outage_of_the_other(
     news: list[News] = [Trouble("forbidden", "releases"), Seen("managedservices", "hello", ROLLING_NOW[0])]
     ran = run("status", "hello", "--wait", objects=ROLLING_NOW, news=[hanging(news)])
     assert (ran.code, "no news of hello" in ran.err) == (2, True)
+
+
+@pytest.mark.timeout(20)  # else it would follow for ever
+@pytest.mark.parametrize(("option", "code"), [("--watch", 0), ("--wait", 2)])
+def test_ctrl_c_in_the_middle_of_a_callback_is_not_dropped(
+    run: Run, hanging: Hanging, monkeypatch: pytest.MonkeyPatch, option: str, code: int
+) -> None:
+    class Callback:
+        """What libraries run where no exception can get out."""
+
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    draw = screens.line_of
+
+    def drawing(situation: Situation) -> str:
+        Callback()
+        return draw(situation)
+
+    monkeypatch.setattr(screens, "line_of", drawing)
+    before = signal.getsignal(signal.SIGINT)
+    ran = run("status", "hello", option, objects=ROLLING_NOW, news=[hanging([])])
+    assert ran.code == code
+    assert "hello-3 Shifting 25%" in ran.out
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_interrupted_waiting_is_no_success(run: Run, hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:

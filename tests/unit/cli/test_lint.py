@@ -76,6 +76,45 @@ def test_rules_over_fields_are_told_in_the_words_of_the_cluster() -> None:
     assert found(text) == ["f.yaml:13:5: spec.rollout.stages: stages must rise and end at 100"]
 
 
+def test_a_pool_is_checked_with_lines_and_remedies() -> None:
+    pool = """\
+apiVersion: sophia.ai/v1alpha1
+kind: ConnectionPool
+metadata:
+  name: orders
+spec:
+  database:
+    host: db.example.com
+    name: orders
+    password: hunter2
+    credentialsSecretRef:
+      name: orders-db
+  mode: transaction
+  instances: 3
+  size:
+    min: 1
+    max: 2
+"""
+    assert found(pool) == [
+        "f.yaml:9:5: spec.database.password: unknown field",
+        "f.yaml:12:3: spec.mode: must be 'Transaction', 'Session' or 'Statement', not \"transaction\"",
+    ]
+    mended = pool.replace("    password: hunter2\n", "").replace("transaction", "Transaction")
+    assert found(mended) == [
+        "f.yaml:5:1: spec: size.max must be at least instances: each instance needs a server connection"
+    ]
+
+
+def test_bindings_that_cannot_be_mounted_are_told_though_the_api_server_would_take_them() -> None:
+    bound = GOOD.replace("{}\n  ports", "{spec: {containers: [{name: app}]}}\n  ports")
+    bound += "  bindings:\n    pools:\n      - name: orders\n        containers: [app, worker]\n"
+    assert found(bound) == [
+        "f.yaml:12:3: spec.bindings: spec.bindings.pools names container worker for orders, which spec.template does "
+        "not have: mend the name, or take it away"
+    ]
+    assert found(bound.replace(", worker", "")) == []
+
+
 def test_twins_are_told_with_their_first() -> None:
     text = GOOD.replace("  traffic:", "    - name: http\n      port: 81\n  traffic:")
     assert found(text) == ["f.yaml:10:7: spec.ports[1]: a duplicate of spec.ports[0]"]

@@ -21,6 +21,7 @@ from sophia_operator.cli.session import CliError, Current, News, Seen, Trouble
 from tests.support.helm import ROOT
 from tests.support.helm import run as run_program
 from tests.support.objects import LATCHED, ROLLING, rolled_back, service, shifting, stable
+from tests.unit.cli.test_pools import FULL, pool
 
 pytestmark = pytest.mark.apiserver
 
@@ -72,7 +73,21 @@ def cluster(apiserver: Path) -> Iterator[Cluster]:
     there.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(ROOT / "crds"))
     there.kubectl("apply", "-f-", obj={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     yield there
-    there.kubectl("delete", "managedservices,releases", "--all", "-n", NAMESPACE)
+    there.kubectl("delete", "managedservices,releases,connectionpools", "--all", "-n", NAMESPACE)
+
+
+def test_reading_pools(cluster: Cluster) -> None:
+    cluster.put(pool(**FULL))
+    code, said = cluster.sophia("pool", "orders")
+    assert code == 0
+    assert "192.0.2.7, Primary, PostgreSQL 15.4" in said
+    code, said = cluster.sophia("pool", "-A")
+    assert code == 0
+    assert NAMESPACE in said
+    code, said = cluster.sophia("pool", "gone")
+    assert code == 2
+    assert f"ConnectionPool gone not found in namespace {NAMESPACE}" in said
+    assert "`kubectl sophia pool -A` lists all pools" in said
 
 
 def test_reading(cluster: Cluster) -> None:

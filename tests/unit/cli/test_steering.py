@@ -161,6 +161,33 @@ def test_an_older_release_comes_back_as_a_new_one(run: Run, flags: list[str], st
     assert "change it there as well" in ran.out
 
 
+@pytest.mark.parametrize(
+    ("bound", "now", "restored"),
+    [
+        ([], [], None),
+        ([("orders", ["app", "worker"])], [{"name": "orders", "containers": ["worker", "app"]}], None),
+        ([("orders", ["app"])], [], [{"name": "orders", "containers": ["app"]}]),
+        ([("orders", [])], [{"name": "orders", "containers": ["app"]}], [{"name": "orders", "containers": []}]),
+        ([], [{"name": "orders"}], []),
+    ],
+)
+def test_an_older_release_comes_back_with_its_bindings(
+    run: Run, bound: list[tuple[str, list[str]]], now: Objects, restored: Objects | None
+) -> None:
+    """Its template may mount what only they bring, or lack what the newer ones need."""
+    objects = old_and_new()
+    objects[0]["spec"]["bindings"] = {"pools": now}
+    copy = {"hash": "v1:" + "0" * 64, "secretName": "s", "copyName": "c"}
+    objects[1]["spec"]["snapshot"]["bindings"] = [
+        {"kind": "ConnectionPool", "name": name, "containers": containers, **copy} for name, containers in bound
+    ]
+    ran = run("rollback", "hello", "--to", "1", objects=objects, stdin="y\n")
+    ((_, operations),) = ran.patches
+    written = [o["value"]["pools"] for o in operations if o["path"] == "/spec/bindings"]
+    assert written == ([] if restored is None else [restored])
+    assert ("template, ports and bindings" in ran.err) == (restored is not None)
+
+
 @pytest.mark.parametrize("stdin", ["n\n", ""])
 def test_without_a_yes_nothing_is_restored(run: Run, stdin: str) -> None:
     ran = run("rollback", "hello", "--to", "1", objects=old_and_new(), stdin=stdin)

@@ -159,3 +159,10 @@ def test_pip_inside_a_build_asks_the_index_that_this_machine_asks(monkeypatch: p
         "cert = /run/host-ca.crt",
         "index-url = https://index.example/simple",
     ]
+
+
+def test_npm_inside_a_build_asks_the_registry_that_this_machine_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("npm_config_registry", raising=False)
+    assert image_builders._npm_settings() == ["cafile=/run/host-ca.crt"]
+    monkeypatch.setenv("npm_config_registry", "https://npm.example/")
+    assert image_builders._npm_settings() == ["cafile=/run/host-ca.crt", "registry=https://npm.example/"]

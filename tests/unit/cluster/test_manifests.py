@@ -17,6 +17,10 @@ def objects(name: str, **values: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(manifests.render(name, {**VALUES, **values})))
 
 
+def named(template: str, kind: str, values: dict[str, str] | None = None) -> dict[str, dict[str, Any]]:
+    return {item["metadata"]["name"]: item for item in objects(template, **(values or {})) if item["kind"] == kind}
+
+
 DEPLOYMENTS = [
     pytest.param(item, id=item["metadata"]["name"])
     for name in TEMPLATES
@@ -43,8 +47,7 @@ def test_a_variable_without_a_value_is_an_error() -> None:
 
 def test_addresses_come_from_the_settings() -> None:
     values = platform._values(platform.Settings(gateway_ip="10.96.7.7", dns_ip="10.96.0.10"))
-    envoy = {item["kind"]: item for item in yaml.safe_load_all(manifests.render("envoy.yaml", values))}
-    assert envoy["Service"]["spec"]["clusterIP"] == "10.96.7.7"
+    assert named("envoy.yaml", "Service", values)["envoy"]["spec"]["clusterIP"] == "10.96.7.7"
     assert "10.96.7.7" in manifests.render("contour.yaml", values)
     assert "10.96.0.10" in manifests.render("coredns.yaml", values)
 
@@ -57,10 +60,22 @@ def test_envoy_gets_a_port_of_the_node_only_where_it_is_asked_for() -> None:
     assert names.index("envoy.yaml") < names.index("envoy-nodeport.yaml")
     rendered = manifests.render("envoy-nodeport.yaml", platform._values(settings))
     service = yaml.safe_load(rendered)["spec"]
-    (envoy,) = [item["spec"] for item in objects("envoy.yaml") if item["kind"] == "Service"]
+    envoy = named("envoy.yaml", "Service")["envoy"]["spec"]
     assert service["type"] == "NodePort"
     assert service["selector"] == envoy["selector"]
     assert service["ports"] == [{**envoy["ports"][0], "nodePort": 30080}]
+
+
+def test_every_pod_of_the_gateway_is_found_by_the_label_that_gateways_put_there() -> None:
+    pods = named("envoy.yaml", "Service")["envoy-pods"]["spec"]
+    (gateway,) = named("gateway.yaml", "Gateway").values()
+    template = named("envoy.yaml", "Deployment")["envoy"]["spec"]["template"]
+    assert pods["clusterIP"] == "None"
+    assert pods["selector"] == {"gateway.networking.k8s.io/gateway-name": gateway["metadata"]["name"]}
+    assert pods["selector"].items() <= template["metadata"]["labels"].items()
+    # Where no Service changes the port, that of the Service must be the one that the pods listen at.
+    (port,) = [p for p in template["spec"]["containers"][0]["ports"] if p["name"] == "http"]
+    assert [p["port"] for p in pods["ports"]] == [port["containerPort"]]
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)

@@ -23,9 +23,9 @@ def key(obj: Object) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("name", cases.CASES)
-def test_the_traffic_is_moved_before_anything_is_scaled(name: str) -> None:
+def test_chains_are_there_before_pods_and_the_traffic_is_moved_before_anything_is_scaled(name: str) -> None:
     kinds = [o["kind"] for o in cases.load(name).render().objects]
-    assert kinds == sorted(kinds, key=["Service", "HTTPRoute", "Deployment"].index)
+    assert kinds == sorted(kinds, key=["Service", "HTTPRoute", "ConfigMap", "Deployment"].index)
 
 
 @pytest.mark.parametrize("name", cases.CASES)
@@ -40,15 +40,18 @@ def test_every_object_is_marked_and_owned(name: str) -> None:
         component = meta["labels"]["app.kubernetes.io/component"]
         assert meta["labels"].items() >= names.common_labels(case.service.name, component).items()
         owner, *others = meta["ownerReferences"]
-        if obj["kind"] == "Deployment":
-            assert (owner["kind"], owner["name"], owner["uid"]) == ("Release", meta["name"], uids[meta["name"]])
-            selector = obj["spec"]["selector"]["matchLabels"].items()
-            assert selector <= obj["spec"]["template"]["metadata"]["labels"].items()
+        if obj["kind"] in ("Deployment", "ConfigMap"):
+            release = meta["labels"][names.LABEL_RELEASE]
+            assert (owner["kind"], owner["name"], owner["uid"]) == ("Release", release, uids[release])
             assert [(o["kind"], o["uid"]) for o in others] == [("ManagedService", case.service.uid)]
             assert not any("controller" in o for o in others)
         else:
             assert not others
             assert (owner["kind"], owner["uid"]) == ("ManagedService", case.service.uid)
+        if obj["kind"] == "Deployment":
+            assert meta["name"] == meta["labels"][names.LABEL_RELEASE]
+            selector = obj["spec"]["selector"]["matchLabels"].items()
+            assert selector <= obj["spec"]["template"]["metadata"]["labels"].items()
         assert owner["apiVersion"] == "sophia.ai/v1alpha1"
         assert owner["controller"] is True
         assert len(meta["name"]) <= 63

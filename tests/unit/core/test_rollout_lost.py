@@ -318,3 +318,38 @@ def test_only_release_that_is_deleted_serves_until_another_can() -> None:
     world.broken.clear()
     world.run(10)
     assert world.weight_of("app-2") == 100
+
+
+def test_colour_of_a_release_that_lost_its_status_and_its_pods_is_not_taken_until_it_is_drained() -> None:
+    """What its gateway says of the route may be ahead of what it does."""
+    world = settled(rollout={"drainSeconds": 20})
+    world.change(image="app:2", rollout={"drainSeconds": 20})
+    until(world, "app-2", "Shifting", 0)
+    world.lose_status("app-2")
+    del world.sizes["app-2"]
+    world.change(image="app:3", rollout={"drainSeconds": 20})
+    for _ in range(19):
+        world.run(1)
+        assert world.selects[Color.GREEN] == "app-2"
+    world.run(5)
+    assert world.selects[Color.GREEN] == "app-3"
+
+
+def test_release_of_which_nothing_is_known_drains_once_another_serves() -> None:
+    """Until then it may have had all traffic, as behind a plain Service."""
+    world = settled(rollout={"drainSeconds": 20})
+    world.change(image="app:2", rollout={"drainSeconds": 20})
+    world.broken.add("app-2")
+    world.lose_status()
+    world.selects = dict.fromkeys(Color)
+    world.weights = None
+    world.service = replace(world.service, status=ManagedServiceStatus())
+    world.run(30)
+    assert world.state("app-2") == "Provisioning"
+    world.broken.clear()
+    until(world, "app-2", "Promoted")
+    for _ in range(18):
+        world.run(1)
+        assert world.sizes["app-1"] == 2
+    world.run(5)
+    assert world.sizes["app-1"] == 0

@@ -10,10 +10,14 @@ import pytest
 
 from hack.cluster import bringup
 from hack.cluster.providers import choose
-from hack.demo import play, result, venue
+from hack.demo import looking, play, result, venue
 from hack.load import Record, Report
+from hack.rig.api import ApiError
 from hack.rig.waiting import until
 from tests.support import objects
+from tests.unit.demo.fake_chat import FakeChatRig
+from tests.unit.demo.fake_orders import FakeRig
+from tests.unit.demo.fake_shelf import FakeShelfRig
 
 Json = dict[str, Any]
 
@@ -54,6 +58,14 @@ class FakeApi:
         self.before: dict[int, Callable[[], object]] = {}
         self.done: list[str] = []
         self.until = until
+        #: The ConnectionPool, as it is whenever somebody looks.
+        self.pool: Json | None = None
+        #: The CacheTier of Redis nodes, as it is whenever somebody looks.
+        self.tier: Json | None = None
+        #: The ModelRoute, as it is whenever somebody looks.
+        self.route: Json | None = None
+        #: What evictions are answered with, before they are carried out.
+        self.refusals: list[ApiError] = []
 
     def apply(self, obj: Json) -> Json:
         if obj["kind"] == "Namespace":
@@ -71,6 +83,12 @@ class FakeApi:
                 return {"metadata": {"name": name}} if name in self.namespaces else None
             case "ManagedService":
                 return self._service()
+            case "ConnectionPool":
+                return self.pool
+            case "CacheTier":
+                return self.tier
+            case "ModelRoute":
+                return self.route
         revision = int(name.removeprefix("shop-"))
         return self._release(revision) if revision <= self.revisions else None
 
@@ -81,6 +99,11 @@ class FakeApi:
         self.done.append(f"delete {name}")
         self.namespaces.discard(name)
         return True
+
+    def evict(self, _namespace: str, pod: str) -> None:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.done.append(f"evict {pod}")
 
     def __enter__(self) -> FakeApi:
         return self
@@ -132,6 +155,9 @@ class FakeCluster:
     def __init__(self, api: FakeApi, records: Iterable[Record] = RECORDS) -> None:
         self.api = api
         self.records = records
+        self.rig = FakeRig(api)
+        self.shelf = FakeShelfRig(api)
+        self.chat = FakeChatRig(api)
         self.is_up = False
         self.reachable: Callable[[], object] = lambda: None
         self.up: Callable[[], object] = lambda: None
@@ -169,4 +195,8 @@ class FakeCluster:
         patch.setattr(play, "Load", load)
         patch.setattr(play, "wait_reachable", wait_reachable)
         patch.setattr(play, "_AFTER_SECONDS", 0.0)
+        patch.setattr(looking, "LOOK_SECONDS", 0.01)
+        self.rig.install(patch)
+        self.shelf.install(patch)
+        self.chat.install(patch)
         patch.setattr(result, "OUT", folder / "out" / "demo.json")

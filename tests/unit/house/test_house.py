@@ -17,7 +17,7 @@ KNOWN_TO_RAISE = {
     "test_any_document_has_a_value_at_a_path_or_says_it_has_not",
     "test_examples_in_the_documentation_are_understood",
 }
-LOCKS = ("uv.lock", "go.sum", "go.mod")
+LOCKS = ("uv.lock", "go.sum", "go.mod", "litellm.txt", "package-lock.json")
 
 
 def tracked(*patterns: str) -> list[Path]:

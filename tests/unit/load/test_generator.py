@@ -60,6 +60,20 @@ async def test_every_request_is_sent_on_schedule_and_counted() -> None:
     assert due == pytest.approx([due[0] + number / 200 for number in range(100)])
 
 
+async def test_completions_are_asked_for_and_whoever_answers_says_so_in_a_header_of_its_own() -> None:
+    seen: list[tuple[str, str, object]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append((request.method, request.content_type, await request.json()))
+        return web.Response(text="ok", headers={"X-Model": "large", **RELEASE})
+
+    async with serving(handler) as url:
+        load = Load(url, rate=500, max_requests=20, fresh_share=0.5, body=b'{"model": "chat"}', named_by="x-model")
+        await finished(load)
+    assert seen == [("POST", "application/json", {"model": "chat"})] * 20
+    assert load.report().releases == {"large": 20}
+
+
 async def test_a_share_of_requests_has_a_connection_of_its_own() -> None:
     closing = 0
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sophia_operator.api.smoke import SmokeTest
+from sophia_operator.core.cache.findings import RequestsResult, RequestsTask
 from sophia_operator.core.findings import (
     MetricsAnswer,
     MetricsRequest,
@@ -48,6 +49,9 @@ class World:
     async def probe(self, request: ProbeRequest) -> ProbeResult:
         await self._wait("probe")
         return ProbeResult({}, request.count)
+
+    async def warm(self, task: RequestsTask) -> RequestsResult:
+        raise AssertionError(f"a ManagedService warms nothing: {task}")
 
 
 NEEDS = Needs(

@@ -13,6 +13,7 @@ from sophia_operator.ports import ClusterError, Object, ObjectRef, Refusal
 from sophia_operator.runtime.audit import Audit
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.wakeups import Feed, Wakeups
+from sophia_operator.runtime.watched import POOLS
 
 APP = ("shop", "app")
 
@@ -29,6 +30,8 @@ class Server:
 
     pods: list[dict[str, Any]] = field(default_factory=list)
     refuses: Refusal | None = None
+    #: Kinds that may not be listed.
+    forbids: set[str] = field(default_factory=set)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
 
@@ -44,6 +47,8 @@ class Server:
         self.asked.append((kind, namespace))
         if kind.startswith("Gateway"):
             raise ClusterError(Refusal.NOT_FOUND, "not installed")
+        if kind in self.forbids:
+            raise ClusterError(Refusal.FORBIDDEN, "may not list")
         if self.refuses is not None:
             raise ClusterError(self.refuses, "no")
         return [{"metadata": p["metadata"]} for p in self.pods if kind == "Pod"]
@@ -212,3 +217,14 @@ async def test_in_some_namespaces_each_is_listed_and_what_has_none_once() -> Non
     assert ("Pod", "b") in case.server.asked
     assert ("Pod", None) not in case.server.asked
     assert case.server.asked.count(("GatewayClass", None)) == 1
+
+
+async def test_it_is_in_sync_without_what_was_forbidden_from_the_start_and_starts_anew_when_that_is_allowed() -> None:
+    case = Case(Server(forbids={"ConnectionPool"}))
+    case.audit.leave_out([POOLS])
+    await case.audit.once()
+    assert case.audit.synced
+    assert case.audit.trouble() is None
+    case.server.forbids.clear()
+    await case.audit.once()
+    assert case.audit.trouble() == "what was forbidden may be watched now: connectionpools"

@@ -1,16 +1,16 @@
-"""Gateways in namespaces that are not watched are read when a service first looks, and seldom after that."""
+"""Gateways in namespaces that are not watched are read when an object first looks, and seldom after that."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 
-from sophia_operator.core.views import ServiceView
+from sophia_operator.api.traffic import ParentRef
 from sophia_operator.ports import Cluster, Object, ObjectRef
 from sophia_operator.runtime.elsewhere import Elsewhere
 from sophia_operator.runtime.store import ObjectStore
-from tests.support.sim import START, sim
+from tests.support.sim import START
 
 GATEWAY = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "spec": {"gatewayClassName": "c"}}
 
@@ -39,9 +39,7 @@ class Reads:
         return GATEWAY | {"metadata": metadata} if self.found else None
 
 
-def service() -> ServiceView:
-    gateway: dict[str, Any] = {"parentRefs": [{"name": "edge", "namespace": "infra"}], "hostnames": ["app.example.com"]}
-    return sim(traffic={"gateway": gateway}).service
+PARENTS = (ParentRef(name="edge", namespace="infra"),)
 
 
 async def test_a_gateway_is_read_at_the_first_look_and_then_once_a_minute() -> None:
@@ -49,7 +47,7 @@ async def test_a_gateway_is_read_at_the_first_look_and_then_once_a_minute() -> N
     elsewhere = Elsewhere(cast("Cluster", reads), store, clock, ["shop"])
     for seconds, count in ((0, 1), (59, 1), (2, 2)):
         clock.at += timedelta(seconds=seconds)
-        await elsewhere.look(service())
+        await elsewhere.look("shop", PARENTS)
         assert len(reads.asked) == count
     assert store.get("Gateway", "infra", "edge") is not None
 
@@ -59,12 +57,12 @@ async def test_a_gateway_that_is_missing_is_looked_for_sooner() -> None:
     elsewhere = Elsewhere(cast("Cluster", reads), ObjectStore(), clock, ["shop"])
     for seconds, count in ((0, 1), (14, 1), (2, 2)):
         clock.at += timedelta(seconds=seconds)
-        await elsewhere.look(service())
+        await elsewhere.look("shop", PARENTS)
         assert len(reads.asked) == count
 
 
 async def test_what_is_watched_is_not_read() -> None:
     reads = Reads()
-    await Elsewhere(cast("Cluster", reads), ObjectStore(), TickingClock(), ["shop", "infra"]).look(service())
-    await Elsewhere(cast("Cluster", reads), ObjectStore(), TickingClock()).look(service())
+    await Elsewhere(cast("Cluster", reads), ObjectStore(), TickingClock(), ["shop", "infra"]).look("shop", PARENTS)
+    await Elsewhere(cast("Cluster", reads), ObjectStore(), TickingClock()).look("shop", PARENTS)
     assert reads.asked == []

@@ -126,6 +126,26 @@ async def test_one_that_ends_hands_over_at_once(cluster: FakeCluster, time: Time
     assert spec(cluster)["holderIdentity"] == "b"
 
 
+async def test_one_that_ends_in_the_middle_of_a_renewal_hands_over_all_the_same(
+    cluster: FakeCluster, time: Time
+) -> None:
+    first, second = candidate(cluster, time, "a"), candidate(cluster, time, "b")
+    await first.acquire()
+    cluster.edit("Lease", "lease", lambda o: o["spec"].update(renewTime="2026-01-01T00:00:03.000000Z"))
+    await first.release()
+    assert spec(cluster)["holderIdentity"] == ""
+    await second.acquire()
+    assert time.seconds == 0.0
+
+
+async def test_one_that_ends_leaves_the_lease_of_another_alone(cluster: FakeCluster, time: Time) -> None:
+    first = candidate(cluster, time, "a")
+    await first.acquire()
+    cluster.edit("Lease", "lease", lambda o: o["spec"].update(holderIdentity="b"))
+    await first.release()
+    assert spec(cluster)["holderIdentity"] == "b"
+
+
 async def test_of_two_at_the_same_moment_one_gets_it(cluster: FakeCluster, time: Time) -> None:
     second = candidate(cluster, time, "b")
 

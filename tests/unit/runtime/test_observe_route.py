@@ -11,6 +11,7 @@ from sophia_operator.api.release import Color
 from sophia_operator.api.traffic import GatewayTraffic
 from sophia_operator.core.names import LABEL_RELEASE, PROBE_HEADER
 from sophia_operator.runtime.observe_route import (
+    claim_of,
     gateway_blockers,
     gateway_url,
     hostname_blockers,
@@ -125,7 +126,7 @@ def traffic(**changes: Any) -> GatewayTraffic:
 
 def test_gateways_that_do_not_exist_are_named() -> None:
     wanted = traffic(parentRefs=[{"name": "gw"}, {"name": "edge", "namespace": "infra"}])
-    (blocker,) = gateway_blockers(wanted, "shop", {("shop", "gw"): {"spec": {}}, ("infra", "edge"): None})
+    (blocker,) = gateway_blockers(wanted.parent_refs, "shop", {("shop", "gw"): {"spec": {}}, ("infra", "edge"): None})
     assert blocker.reason is Reason.GATEWAY_NOT_FOUND
     assert "Gateway edge in namespace infra" in blocker.message
 
@@ -165,11 +166,11 @@ def other(created: str = "2026-01-01T00:00:00Z", namespace: str = "theirs", **sp
     ],
 )
 def test_a_host_name_is_taken_by_an_older_route_with_an_equal_match(theirs: dict[str, Any], taken: bool) -> None:
-    assert bool(hostname_blockers(traffic(), "shop", "app", route(), [theirs])) == taken
+    assert bool(hostname_blockers(claim_of(traffic(), "shop", "app"), route(), [theirs])) == taken
 
 
 def test_before_we_have_a_route_any_other_one_is_older() -> None:
-    (blocker,) = hostname_blockers(traffic(), "shop", "app", None, [other(created="2030-01-01T00:00:00Z")])
+    (blocker,) = hostname_blockers(claim_of(traffic(), "shop", "app"), None, [other(created="2030-01-01T00:00:00Z")])
     assert "HTTPRoute route in namespace theirs already answers app.example.com" in blocker.message
 
 
@@ -187,20 +188,20 @@ def test_what_our_route_does_not_answer_yet_is_not_taken_from_a_younger_one(want
         hostnames=["app.example.com", "new.example.com"],
         rules=[{"matches": [{"path": {"type": "PathPrefix", "value": path}} for path in ("/", "/api")]}],
     )
-    assert hostname_blockers(traffic(**wanted), "shop", "app", route(), [theirs])
+    assert hostname_blockers(claim_of(traffic(**wanted), "shop", "app"), route(), [theirs])
 
 
 def test_of_two_routes_of_the_same_second_the_first_by_name_counts() -> None:
     same = "2026-01-02T00:00:00Z"
-    assert hostname_blockers(traffic(), "shop", "app", route(), [other(same, namespace="a")])
-    assert not hostname_blockers(traffic(), "shop", "app", route(), [other(same, namespace="z")])
+    assert hostname_blockers(claim_of(traffic(), "shop", "app"), route(), [other(same, namespace="a")])
+    assert not hostname_blockers(claim_of(traffic(), "shop", "app"), route(), [other(same, namespace="z")])
 
 
 def test_our_own_route_and_one_that_is_going_take_nothing() -> None:
     going = other()
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     ours = route()
-    assert hostname_blockers(traffic(), "shop", "app", ours, [going, ours | {"spec": other()["spec"]}]) == []
+    assert hostname_blockers(claim_of(traffic(), "shop", "app"), ours, [going, ours | {"spec": other()["spec"]}]) == []
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import pytest
+
 from sophia_operator.ports import ClusterError, Object, Refusal
 from sophia_operator.runtime.prime import prime
 from sophia_operator.runtime.store import ObjectStore
@@ -75,3 +77,50 @@ async def test_only_the_namespaces_that_are_watched_are_listed() -> None:
     await prime(feed, listing, namespaces=("a", "b"))
     assert [where for kind, where in listing.asked if kind == "Release"] == ["a", "b"]
     assert [where for kind, where in listing.asked if kind == "GatewayClass"] == [None]
+
+
+async def test_what_only_pools_need_is_left_out_when_it_stays_forbidden(caplog: pytest.LogCaptureFixture) -> None:
+    """An operator that is newer than its rights rolls services out as before."""
+    listing = Listing({("Pod", None): [[_object("Pod", "a", "one")]]})
+    listing.refusals = {
+        "ConnectionPool": [Refusal.FORBIDDEN] * 99,
+        "PodDisruptionBudget": [Refusal.FORBIDDEN, Refusal.UNAVAILABLE],
+    }
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    store, feed = _feed()
+    forbidden = await prime(feed, listing, sleep=sleep)
+    assert [kind.plural for kind in forbidden] == ["connectionpools"]
+    assert waits == [0.5, 1.0, 2.0, 0.5, 1.0]
+    assert store.get("Pod", "a", "one") is not None
+    assert "may not list connectionpools" in caplog.text
+
+
+async def test_what_services_need_is_waited_for_though_it_is_forbidden() -> None:
+    listing = Listing({})
+    listing.refusals = {"Release": [Refusal.FORBIDDEN] * 10}
+    _, feed = _feed()
+
+    async def sleep(_: float) -> None:
+        return
+
+    assert await prime(feed, listing, sleep=sleep) == frozenset()
+    assert listing.asked.count(("Release", None)) == 11
+
+
+async def test_each_kind_that_is_forbidden_does_not_take_as_long_as_the_first() -> None:
+    """Else an operator that is newer than its rights would not be ready for long."""
+    listing = Listing({})
+    listing.refusals = {kind: [Refusal.FORBIDDEN] * 99 for kind in ("ConnectionPool", "CacheTier", "ModelRoute")}
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    _, feed = _feed()
+    forbidden = await prime(feed, listing, sleep=sleep)
+    assert {kind.plural for kind in forbidden} == {"connectionpools", "cachetiers", "modelroutes"}
+    assert waits == [0.5, 1.0, 2.0, 0.5, 0.5]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sophia_operator.core.names import LABEL_SERVICE
+from sophia_operator.core.pool.names import LABEL_POOL
 from sophia_operator.runtime.store import ObjectStore
 
 
@@ -175,3 +176,47 @@ def test_of_why_a_pod_ended_a_short_message_is_kept() -> None:
     assert found is not None
     assert found["status"]["reason"] == "Evicted"
     assert found["status"]["message"] == message[:200]
+
+
+def test_children_of_a_pool_are_found_by_its_own_label() -> None:
+    store = ObjectStore()
+    store.put(labelled("of-service", "app"))
+    store.put(obj("Service", "of-pool", metadata={"labels": {LABEL_POOL: "app"}}))
+    store.put(obj("Service", "of-both", metadata={"labels": {LABEL_POOL: "app", LABEL_SERVICE: "app"}}))
+
+    def found(**label: str) -> list[str]:
+        return [o["metadata"]["name"] for o in store.children("Service", "shop", "app", **label)]
+
+    assert found() == ["of-both", "of-service"]
+    assert found(label=LABEL_POOL) == ["of-both", "of-pool"]
+    store.discard(obj("Service", "of-both", version=2))
+    assert (found(), found(label=LABEL_POOL)) == (["of-service"], ["of-pool"])
+
+
+def test_pools_are_found_by_their_server_whatever_they_call_it() -> None:
+    store = ObjectStore()
+
+    def pool(name: str, host: str, version: int = 1) -> dict[str, Any]:
+        status = {"budget": {"granted": 10 * version}}
+        return obj("ConnectionPool", name, version, spec={"database": {"host": host}}, status=status)
+
+    for name, host in (("a", "db"), ("b", "db.shop.svc"), ("c", "db.chat.svc")):
+        store.put(pool(name, host))
+    assert store.granted_at("db.shop:5432") == [(("shop", "a"), 10), (("shop", "b"), 10)]
+    store.put(pool("b", "db", 3))
+    store.put(pool("a", "elsewhere", 2))
+    assert store.granted_at("db.shop:5432") == [(("shop", "b"), 30)]
+    store.put(obj("ConnectionPool", "new", spec={"database": {"host": "new"}}))
+    assert store.granted_at("new.shop:5432") == [(("shop", "new"), 0)]
+    store.put(obj("ConnectionPool", "broken", spec={}))
+    assert len(store.all("ConnectionPool")) == 5
+
+
+def test_addresses_of_a_pools_pods() -> None:
+    store = ObjectStore()
+    for number, label in enumerate((LABEL_POOL, LABEL_POOL, LABEL_SERVICE)):
+        status = {"podIP": f"10.0.0.{number}"} if number != 1 else {}
+        store.put(obj("Pod", f"p{number}", metadata={"labels": {label: "app"}}, status=status))
+    assert store.addresses_of("shop", "app", LABEL_POOL) == {"10.0.0.0"}
+    store.put(obj("Pod", "p1", 2, metadata={"labels": {LABEL_POOL: "app"}}, status={"podIP": "fd00::1"}))
+    assert store.addresses_of("shop", "app", LABEL_POOL) == {"10.0.0.0", "fd00::1"}

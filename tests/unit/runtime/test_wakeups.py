@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from sophia_operator.core.names import LABEL_SERVICE
+from sophia_operator.core.pool.names import LABEL_POOL
 from sophia_operator.runtime.store import ObjectStore
-from sophia_operator.runtime.wakeups import HOSTNAME, Feed, Wakeups
+from sophia_operator.runtime.wakeups import HOSTNAME, SERVER, Feed, Wakeups
 
 APP = ("shop", "app")
 OTHER = ("shop", "other")
@@ -120,3 +121,71 @@ def test_a_gateway_wakes_for_its_address_not_for_the_number_of_its_routes(wakeup
     assert woken(wakeups) == set()
     feed.seen(gateway(3, routes=2, address="10.0.0.8"))
     assert woken(wakeups) == {APP}
+
+
+@pytest.fixture
+def pools() -> Wakeups:
+    made = Wakeups()
+    made.event(APP)
+    made.event(OTHER)
+    return made
+
+
+@pytest.fixture
+def both(wakeups: Wakeups, pools: Wakeups) -> Feed:
+    return Feed(ObjectStore(), wakeups, pools)
+
+
+def a_pool(name: str, version: int = 1, host: str = "db", granted: int | None = None, **status: Any) -> dict[str, Any]:
+    budget = {"budget": {"granted": granted}} if granted is not None else {}
+    return obj("ConnectionPool", name, version, spec={"database": {"host": host}}, status=budget | status)
+
+
+def test_a_service_and_a_pool_of_the_same_name_leave_each_other_alone(
+    wakeups: Wakeups, pools: Wakeups, both: Feed
+) -> None:
+    both.seen(obj("ManagedService", "app", spec={}))
+    assert (woken(wakeups), woken(pools)) == ({APP}, set())
+    both.seen(obj("Pod", "p", service="app", status={}))
+    assert (woken(wakeups), woken(pools)) == ({APP}, set())
+    both.seen(a_pool("app"))
+    assert (woken(wakeups), woken(pools)) == (set(), {APP})
+    both.seen(obj("Pod", "q", metadata={"labels": {LABEL_POOL: "app"}}, status={}))
+    assert (woken(wakeups), woken(pools)) == (set(), {APP})
+
+
+def test_a_secret_wakes_services_and_pools_that_name_it(wakeups: Wakeups, pools: Wakeups, both: Feed) -> None:
+    for loops in (wakeups, pools):
+        loops.depend(APP, frozenset({("Secret", "shop", "password")}))
+    both.seen(obj("Secret", "password", data={"a": "1"}))
+    assert (woken(wakeups), woken(pools)) == ({APP}, {APP})
+
+
+def test_pools_of_a_server_are_woken_by_what_another_one_takes_of_it_and_by_nothing_else(
+    pools: Wakeups, both: Feed
+) -> None:
+    pools.depend(OTHER, frozenset({(SERVER, "", "db.shop:5432")}))
+    both.seen(a_pool("app", 1))
+    assert woken(pools) == {APP, OTHER}
+    both.seen(a_pool("app", 2, granted=10))
+    assert woken(pools) == {APP, OTHER}
+    both.seen(a_pool("app", 3, granted=10, inUse=4))
+    assert woken(pools) == {APP}
+    both.seen(a_pool("app", 4, host="db.elsewhere", granted=10))
+    assert woken(pools) == {APP, OTHER}
+    both.seen(a_pool("app", 5, host="db.elsewhere", granted=20))
+    assert woken(pools) == {APP}
+    both.seen(a_pool("app", 6, granted=20))
+    woken(pools)
+    both.gone(a_pool("app", 7, granted=20))
+    assert woken(pools) == {APP, OTHER}
+
+
+def test_pods_of_pools_say_where_they_are_and_those_of_services_do_not(
+    wakeups: Wakeups, pools: Wakeups, both: Feed
+) -> None:
+    for label, loops in ((LABEL_SERVICE, wakeups), (LABEL_POOL, pools)):
+        both.seen(obj("Pod", label[-4:], metadata={"labels": {label: "app"}}, status={}))
+        woken(loops)
+        both.seen(obj("Pod", label[-4:], 2, metadata={"labels": {label: "app"}}, status={"podIP": "10.0.0.1"}))
+    assert (woken(wakeups), woken(pools)) == (set(), {APP})

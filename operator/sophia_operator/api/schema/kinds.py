@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from sophia_operator.api.cache_tier import CacheTier
+from sophia_operator.api.connection_pool import ConnectionPool
 from sophia_operator.api.managed_service import ManagedService
+from sophia_operator.api.model_route import ModelRoute
 from sophia_operator.api.release import Release
 from sophia_operator.api.schema.crd import Column, Kind, Scale
 
@@ -57,4 +60,63 @@ RELEASE: Final = Kind(
     ),
 )
 
-KINDS: Final = (MANAGED_SERVICE, RELEASE)
+CONNECTION_POOL: Final = Kind(
+    name="ConnectionPool",
+    plural="connectionpools",
+    short_names=("cpool",),
+    model=ConnectionPool,
+    columns=(
+        Column("Ready", ".status.ready", description="Ready instances of those wanted."),
+        Column("Healthy", '.status.conditions[?(@.type=="Healthy")].status', description="Whether checks pass."),
+        Column("In use", ".status.usage", description="Server connections in use, of those allowed."),
+        Column("Waiting", ".status.waiting", "integer", "Clients that wait for a server connection."),
+        Column("Role", ".spec.role", description="What clients need the server to be."),
+        Column("Score", ".status.score", "integer", "Health from 0 to 100.", priority=1),
+        Column("Server", ".status.server.address", description="Address of the server.", priority=1),
+        _REASON,
+        _MESSAGE,
+        _AGE,
+    ),
+    scale=Scale(spec_replicas=".spec.instances", status_replicas=".status.instances"),
+)
+
+CACHE_TIER: Final = Kind(
+    name="CacheTier",
+    plural="cachetiers",
+    short_names=("ctier",),
+    model=CacheTier,
+    columns=(
+        Column("Ready", _of_ready("status"), description="Whether clients are served."),
+        Column("Healthy", '.status.conditions[?(@.type=="Healthy")].status', description="Whether checks pass."),
+        Column("Level", ".spec.level", description="Where entries are kept."),
+        Column("Used", ".status.used", description="Memory in use, of that allowed."),
+        Column("Hit %", ".status.hitRatioPercent", "integer", "Hit ratio over the last checks, in percent."),
+        Column("Primary", ".status.primary", description="The node that accepts writes."),
+        Column("Score", ".status.score", "integer", "Health from 0 to 100.", priority=1),
+        Column("Nodes", ".status.ready", description="Ready nodes of those wanted.", priority=1),
+        _REASON,
+        _MESSAGE,
+        _AGE,
+    ),
+)
+
+MODEL_ROUTE: Final = Kind(
+    name="ModelRoute",
+    plural="modelroutes",
+    short_names=("mroute",),
+    model=ModelRoute,
+    columns=(
+        Column("Ready", _of_ready("status"), description="Whether a model serves, and every replica knows which."),
+        Column("Active", ".status.active", description="The model that serves."),
+        Column("Best", ".status.best", description="The model that ranks first."),
+        Column("To", ".status.switch.to", description="The model that a switch under way leads to."),
+        Column("Percent", ".status.switch.percent", "integer", "Share of the requests that it has, in percent."),
+        Column("Proved", '.status.conditions[?(@.type=="TrafficVerified")].status', description="Seen everywhere."),
+        Column("Pin", ".spec.pin", description="The model that a person chose.", priority=1),
+        _REASON,
+        _MESSAGE,
+        _AGE,
+    ),
+)
+
+KINDS: Final = (MANAGED_SERVICE, RELEASE, CONNECTION_POOL, CACHE_TIER, MODEL_ROUTE)

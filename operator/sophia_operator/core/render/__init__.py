@@ -7,14 +7,16 @@ from typing import Any, Final
 
 from sophia_operator.api.release import Color
 from sophia_operator.core.placement import Placement
-from sophia_operator.core.render.config import config_copies, config_copy_object
+from sophia_operator.core.render.chains import chain_names, chains, raised
+from sophia_operator.core.render.choices import choice_names, choices
+from sophia_operator.core.render.config import config_copies, config_copy_object, copied
 from sophia_operator.core.render.deployment import deployment
 from sophia_operator.core.render.desired import ChildRef, ConfigCopy, Desired, ReleaseOwner
 from sophia_operator.core.render.drain import drain_warnings
 from sophia_operator.core.render.route import http_route, marked_rules, traffic_port
 from sophia_operator.core.render.scene import Scene
 from sophia_operator.core.render.services import check_service, color_service, plain_service
-from sophia_operator.core.views import Observed, ServiceView
+from sophia_operator.core.views import Observed, ReleaseView, ServiceView
 
 __all__ = [
     "ChildRef",
@@ -43,12 +45,15 @@ def render(
     """
     scene = Scene(service, {r.name: r for r in observed.releases}, placement)
     present = {(ref.kind, ref.name) for ref in existing}
+    read = chains(service, _placed(scene), observed.caches, {name for kind, name in present if kind == "ConfigMap"})
     # The traffic is moved before anything is scaled.
-    objects = (*_services(scene, present), *_traffic(scene), *_deployments(scene))
+    asked = choices(service, _placed(scene))
+    objects = (*_services(scene, present), *_traffic(scene), *read, *asked, *_deployments(scene))
     return Desired(
         objects=objects,
         delete=_leftovers(scene, existing, objects),
         config_copies=config_copies(_needing_config(scene), observed.releases),
+        chains=raised(read),
     )
 
 
@@ -82,12 +87,13 @@ def _traffic(scene: Scene) -> list[dict[str, Any]]:
     return [http_route(scene, gateway)]
 
 
-def _deployments(scene: Scene) -> list[dict[str, Any]]:
+def _placed(scene: Scene) -> list[ReleaseView]:
     placed = [r for r in scene.releases.values() if r.name in scene.placement.replicas]
-    return [
-        deployment(scene.service, r, scene.color_of(r), scene.placement.replicas[r.name])
-        for r in sorted(placed, key=lambda r: r.spec.revision)
-    ]
+    return sorted(placed, key=lambda r: r.spec.revision)
+
+
+def _deployments(scene: Scene) -> list[dict[str, Any]]:
+    return [deployment(scene.service, r, scene.color_of(r), scene.placement.replicas[r.name]) for r in _placed(scene)]
 
 
 def _leftovers(scene: Scene, existing: Sequence[ChildRef], objects: Sequence[dict[str, Any]]) -> tuple[ChildRef, ...]:
@@ -96,5 +102,6 @@ def _leftovers(scene: Scene, existing: Sequence[ChildRef], objects: Sequence[dic
     kept = {(obj["kind"], obj["metadata"]["name"]) for obj in objects}
     kept |= {("Deployment", name) for name in (*scene.placement.replicas, *scene.placement.releases.values()) if name}
     # A release that has ended may come back, by Retry or as a rollback, and needs its configuration as it was.
-    kept |= {(v.kind.value, v.copy_name) for r in scene.releases.values() for v in r.spec.snapshot.config}
+    kept |= {(v.kind.value, v.copy_name) for r in scene.releases.values() for v in copied(r.spec.snapshot)}
+    kept |= {("ConfigMap", name) for r in scene.releases.values() for name in (*chain_names(r), *choice_names(r))}
     return tuple(sorted(ref for ref in set(existing) if ref.kind in _OURS and (ref.kind, ref.name) not in kept))

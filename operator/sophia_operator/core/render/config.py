@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 
-from sophia_operator.api.release import ConfigKind, ConfigVersion
+from sophia_operator.api.binding_version import BindingVersion, LevelVersion
+from sophia_operator.api.release import ConfigKind, ConfigVersion, Snapshot
 from sophia_operator.core import names
 from sophia_operator.core.render import metadata
 from sophia_operator.core.render.desired import ConfigCopy, ReleaseOwner
@@ -24,13 +26,23 @@ _CONTAINER_LISTS: Final = ("containers", "initContainers", "ephemeralContainers"
 _TOKEN_TYPE: Final = "kubernetes.io/service-account-token"  # noqa: S105 - the name of a type
 
 
+def copied(snapshot: Snapshot) -> tuple[ConfigVersion, ...]:
+    """Everything that a release has a copy of: its configuration, and the Secrets of its bindings."""
+    parts: Iterator[BindingVersion | LevelVersion] = chain.from_iterable((b, *b.levels) for b in snapshot.bindings)
+    bound = (
+        ConfigVersion(kind=ConfigKind.SECRET, name=p.secret_name, hash=p.hash, copy_name=p.copy_name) for p in parts
+    )
+    # One Secret may be both; then its copy is one as well.
+    return tuple({(v.kind, v.copy_name): v for v in (*snapshot.config, *bound)}.values())
+
+
 def config_copies(needing: Iterable[str], releases: Iterable[ReleaseView]) -> tuple[ConfigCopy, ...]:
     """Copies that the releases named in `needing` use, sorted; each owned by every one of `releases` that uses it."""
     wanted = set(needing)
     versions: dict[tuple[ConfigKind, str], ConfigVersion] = {}
     owners: dict[tuple[ConfigKind, str], list[ReleaseView]] = {}
     for release in releases:
-        for version in release.spec.snapshot.config:
+        for version in copied(release.spec.snapshot):
             key = (version.kind, version.copy_name)
             owners.setdefault(key, []).append(release)
             if release.name in wanted:

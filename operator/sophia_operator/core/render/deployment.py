@@ -8,7 +8,8 @@ from typing import Any
 from sophia_operator.api.release import Color
 from sophia_operator.core import names
 from sophia_operator.core.render import metadata
-from sophia_operator.core.render.config import use_copies
+from sophia_operator.core.render.bindings import add_bindings
+from sophia_operator.core.render.config import copied, use_copies
 from sophia_operator.core.render.drain import add_drain
 from sophia_operator.core.views import ReleaseView, ServiceView
 
@@ -38,7 +39,7 @@ def deployment(service: ServiceView, release: ReleaseView, color: Color | None, 
 
 
 def pod_template(service: str, release: ReleaseView, color: Color | None) -> dict[str, Any]:
-    """The release's template with the operator's labels, the copies of its configuration, and draining.
+    """The release's template with the operator's labels, copies of configuration and bindings, and draining.
 
     A function of the snapshot, the names and the colour alone: anything else would replace pods for nothing. Parts
     of the wrong shape are passed on as they are, for the API server to refuse in its own words.
@@ -53,7 +54,8 @@ def pod_template(service: str, release: ReleaseView, color: Color | None) -> dic
             meta["labels"] = (labels or {}) | _labels(service, release.name, color)
     pod_spec = template.get("spec")
     if isinstance(pod_spec, dict):
-        use_copies(pod_spec, release.spec.snapshot.config)
+        use_copies(pod_spec, copied(release.spec.snapshot))
+        add_bindings(pod_spec, release.spec.snapshot.bindings, release.name)
         add_drain(pod_spec, release.spec.snapshot.plan.drain_seconds)
     return template
 

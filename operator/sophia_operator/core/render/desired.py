@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from sophia_operator.api.release import ConfigKind
@@ -47,3 +48,5 @@ class Desired:
     delete: tuple[ChildRef, ...] = ()
     #: To be there before any object is applied: pods refer to them.
     config_copies: tuple[ConfigCopy, ...] = ()
+    #: By the name of a release: hash of its chains. Not of one whose generations are all the first ones still.
+    chains: Mapping[str, str] = field(default_factory=dict)

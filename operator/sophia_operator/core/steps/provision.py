@@ -12,7 +12,7 @@ from sophia_operator.api.smoke import SmokeTest, SmokeVia
 from sophia_operator.core.findings import QueryRefused
 from sophia_operator.core.placement import needed_ready, rollout_size
 from sophia_operator.core.scene import Scene
-from sophia_operator.core.steps import hold, shift
+from sophia_operator.core.steps import hold, shift, warm
 from sophia_operator.core.transition import Step, move, roll_back, seconds_since
 from sophia_operator.core.views import Observed, ReleaseView
 
@@ -122,10 +122,14 @@ def smoke_test(release: ReleaseView, scene: Scene) -> Step:
         if short is not None:
             return short
         tested = tested.model_copy(update={"not_ready_since": None})
+        first = scene.roles.stable is None
+        cold = warm.missing(release, None if first else 0, scene)
+        if cold is not None:
+            return warm.hold(tested, cold)
         message = (
             f"{len(tests)} smoke tests of {release.name} passed" if tests else f"{release.name} has no smoke tests"
         )
-        return shift.begin(release, tested, message, scene.now, first=scene.roles.stable is None)
+        return shift.begin(release, tested, message, scene.now, first=first)
     waiting = [specs[t.name] for t in tests if not t.passed]
     words = f"smoke tests to pass: {', '.join(t.name for t in waiting)}"
     obstacle = cannot_try(waiting, scene)

@@ -20,7 +20,7 @@ from sophia_operator.core.evidence.gates import StageVerdict, StageVerdictKind, 
 from sophia_operator.core.looks import look_at_gates, next_look_in
 from sophia_operator.core.placement import needed_ready, rollout_size
 from sophia_operator.core.scene import Scene
-from sophia_operator.core.steps import hold
+from sophia_operator.core.steps import hold, warm
 from sophia_operator.core.transition import Step, move, roll_back, seconds_since
 from sophia_operator.core.views import ReleaseView
 
@@ -254,6 +254,9 @@ def _decide(release: ReleaseView, done: Step, scene: Scene, danger: Step | None)
         return Step(status, wait=_soonest(done.wait, left if left > 0 else None), held_by=done.held_by)
     if last:
         return promote(release, Reason.PROMOTED, f"all {len(plan.stages)} stages of {release.name} passed", scene.now)
+    cold = warm.missing(release, stage.index + 1, scene)
+    if cold is not None:
+        return warm.hold(status, cold, done.wait)
     return _enter(release, stage.index + 1, Reason.STAGE_PASSED, f"stage {stage.index + 1} passed", scene.now)
 
 
