@@ -19,6 +19,7 @@ from sophia_operator.api.common import (
 )
 from sophia_operator.api.conditions import Condition
 from sophia_operator.api.connection_pool_status import Percentiles, ScorePart
+from sophia_operator.api.recovery_action_status import Acts
 
 MAX_NODES: Final = 8
 MAX_PAST: Final = 10
@@ -223,6 +224,7 @@ class CacheTierStatus(ApiModel):
         json_schema_extra=map_list("release"),
         description="Warm-ups of the releases that are there.",
     )
+    acts: Acts
     latency_ms: Percentiles | None = Field(None, description="Time of a check, in milliseconds.")
     score: int | None = Field(None, ge=0, le=100, description="Health from 0 to 100; the parts add up to it.")
     score_parts: list[ScorePart] = Field(

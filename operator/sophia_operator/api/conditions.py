@@ -37,6 +37,10 @@ class ConditionType(StrEnum):
     LIVE_CONFIG_APPLIED = "LiveConfigApplied"
     ON_BEST_MODEL = "OnBestModel"
     CREDENTIALS_VALID = "CredentialsValid"
+    STORM_ACTIVE = "StormActive"
+    APPROVED = "Approved"
+    VERIFIED = "Verified"
+    SIGNALS_DELIVERED = "SignalsDelivered"
 
 
 class ConditionStatus(StrEnum):
@@ -214,6 +218,47 @@ class Reason(StrEnum):
     FAILBACK_FAILED = "FailbackFailed"
     REPLICA_LAGS = "ReplicaLags"
     NO_REPLICAS = "NoReplicas"
+    # recovery in order
+    WATCHING = "Watching"
+    CALM = "Calm"
+    CLAIMED = "Claimed"
+    ACTING = "Acting"
+    VERIFYING = "Verifying"
+    HELPED = "Helped"
+    ACT_DONE = "ActDone"
+    NOT_NEEDED = "NotNeeded"
+    WOULD_ACT = "WouldAct"
+    APPROVED = "Approved"
+    SIGNALS_SENT = "SignalsSent"
+    # why recovery does not act now
+    SYMPTOM_IS_NEW = "SymptomIsNew"
+    SYMPTOM_IS_GONE = "SymptomIsGone"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    ACT_UNDER_WAY = "ActUnderWay"
+    COOLING_DOWN = "CoolingDown"
+    BUDGET_SPENT = "BudgetSpent"
+    BREAKER_OPEN = "BreakerOpen"
+    STORM_ACTIVE = "StormActive"
+    RELEASE_MOVING = "ReleaseMoving"
+    LEFT_TO_RELEASE = "LeftToRelease"
+    PAUSE_REQUESTED = "PauseRequested"
+    QUIET_WINDOW = "QuietWindow"
+    BELOW_FLOOR = "BelowFloor"
+    MODE_OFF = "ModeOff"
+    # what is wrong with a recovery
+    NO_CHANGE = "NoChange"
+    WORSE = "Worse"
+    ACT_FAILED = "ActFailed"
+    GAVE_UP = "GaveUp"
+    REJECTED = "Rejected"
+    OUTCOME_UNKNOWN = "OutcomeUnknown"
+    TARGET_NOT_FOUND = "TargetNotFound"
+    TARGET_ELSEWHERE = "TargetElsewhere"
+    NO_TARGETS = "NoTargets"
+    SIGNAL_FAILED = "SignalFailed"
+    # what recovery does to a rollout
+    RECOVERY_UNDER_WAY = "RecoveryUnderWay"
+    SYMPTOM_BEGAN = "SymptomBegan"
 
 
 #: Reasons of holds that a person, or a limit that a person set, asked for.

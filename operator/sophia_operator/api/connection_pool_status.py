@@ -18,6 +18,7 @@ from sophia_operator.api.common import (
     map_list,
 )
 from sophia_operator.api.conditions import Condition
+from sophia_operator.api.recovery_action_status import Acts
 
 MAX_INSTANCES: Final = 64
 MAX_INSIGHTS: Final = 5
@@ -235,6 +236,7 @@ class ConnectionPoolStatus(ApiModel):
         description="Reconnects that ended, the newest last.",
     )
     insights: InsightsStatus | None = Field(None, description="What pg_stat_statements shows.")
+    acts: Acts
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,

@@ -20,6 +20,7 @@ from sophia_operator.api.conditions import Condition
 from sophia_operator.api.connection_pool_status import BindingRef
 from sophia_operator.api.model_endpoint import MAX_MODELS, FractionString
 from sophia_operator.api.model_gateway import MAX_REPLICAS
+from sophia_operator.api.recovery_action_status import Acts
 
 MAX_SWITCHES: Final = 10
 
@@ -198,6 +199,7 @@ class ModelRouteStatus(ApiModel):
     failed_failbacks: int = Field(0, ge=0, le=64, description="Failbacks that failed in a row.")
     hold_until: Timestamp | None = Field(None, description="No failback begins before.")
     better_since: Timestamp | None = Field(None, description="Since when another model has been better.")
+    acts: Acts
     told: str | None = Field(None, max_length=128, description="What was told of a dry run or a due failback last.")
     endpoint: str | None = Field(None, max_length=2048, description="Where clients send requests.")
     binding: BindingRef | None = Field(None, description="Secret with what applications need to connect.")

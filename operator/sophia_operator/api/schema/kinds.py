@@ -8,6 +8,8 @@ from sophia_operator.api.cache_tier import CacheTier
 from sophia_operator.api.connection_pool import ConnectionPool
 from sophia_operator.api.managed_service import ManagedService
 from sophia_operator.api.model_route import ModelRoute
+from sophia_operator.api.recovery_action import RecoveryAction
+from sophia_operator.api.recovery_policy import RecoveryPolicy
 from sophia_operator.api.release import Release
 from sophia_operator.api.schema.crd import Column, Kind, Scale
 
@@ -119,4 +121,49 @@ MODEL_ROUTE: Final = Kind(
     ),
 )
 
-KINDS: Final = (MANAGED_SERVICE, RELEASE, CONNECTION_POOL, CACHE_TIER, MODEL_ROUTE)
+RECOVERY_POLICY: Final = Kind(
+    name="RecoveryPolicy",
+    plural="recoverypolicies",
+    short_names=("rpol",),
+    model=RecoveryPolicy,
+    columns=(
+        Column("Ready", _of_ready("status"), description="Whether the policy is in force."),
+        Column("Mode", ".spec.mode", description="What may be done without a person; empty: each action's default."),
+        Column("Targets", ".status.targets", "integer", "Objects that it selects."),
+        Column("Symptomatic", ".status.symptomatic", "integer", "Those of them that show symptoms."),
+        Column("Storm", '.status.conditions[?(@.type=="StormActive")].status', description="Whether nobody acts."),
+        _REASON,
+        _MESSAGE,
+        _AGE,
+    ),
+)
+
+RECOVERY_ACTION: Final = Kind(
+    name="RecoveryAction",
+    plural="recoveryactions",
+    short_names=("ract",),
+    model=RecoveryAction,
+    columns=(
+        Column("Kind", ".spec.target.kind", description="Kind of the object that is acted on."),
+        Column("Target", ".spec.target.name", description="Name of that object."),
+        Column("Symptom", ".spec.trigger.symptom", description="What was wrong; empty when a person asked."),
+        Column("Action", ".spec.action", description="What is done."),
+        Column("Phase", ".status.phase", description="Where it is."),
+        Column("Verified", ".status.verified", description="Whether it helped."),
+        Column("Policy", ".spec.trigger.policy", description="The policy that it follows.", priority=1),
+        Column("By", ".spec.requestedBy", description="Who asked for it.", priority=1),
+        _REASON,
+        _MESSAGE,
+        _AGE,
+    ),
+)
+
+KINDS: Final = (
+    MANAGED_SERVICE,
+    RELEASE,
+    CONNECTION_POOL,
+    CACHE_TIER,
+    MODEL_ROUTE,
+    RECOVERY_POLICY,
+    RECOVERY_ACTION,
+)

@@ -1,0 +1,105 @@
+"""What must hold in a RecoveryPolicy beyond types: as CEL rules, and as checks that say the same offline."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Final
+
+from sophia_operator.api.recovery_values import ACTIONS, SYMPTOM_KINDS, Action, Mode, Symptom, TargetKind
+
+if TYPE_CHECKING:
+    from sophia_operator.api.recovery_policy import RecoveryPolicySpec, Rule
+
+#: By the symptom: the actions that may answer it.
+ANSWERS: Final = {s.value: [a.value for a, facts in ACTIONS.items() if s in facts.answers] for s in Symptom}
+_PARAMETERS: Final = {a.value: dict(facts.parameters) for a, facts in ACTIONS.items()}
+_KINDS: Final = {s.value: sorted(k.value for k in SYMPTOM_KINDS[s]) for s in Symptom}
+_DELETES: Final = [a.value for a, facts in ACTIONS.items() if facts.deletes_data]
+
+_ANSWER: Final = "escalation names an action that does not answer the symptom: see the table of symptoms and actions"
+_PARAMETER: Final = "escalation has a parameter that its action does not know, or a value that it does not take"
+_PERCENT: Final = "thresholdPercent is of HighMemory alone"
+_SECONDS: Final = "thresholdSeconds is of SlowQueries alone"
+_KIND: Final = "rules has a symptom that no kind in targets can show"
+_EVERYTHING: Final = (
+    "a policy that selects every CacheTier and deletes data in mode Auto needs iUnderstand: DeletesData; "
+    "or select caches by names or matchLabels"
+)
+_COOLDOWN: Final = "cooldownSeconds must be at most maxCooldownSeconds"
+
+
+def _cel(value: object) -> str:
+    """A literal of CEL."""
+    return json.dumps(value)
+
+
+#: On a rule.
+RULE: Final = (
+    (f"self.escalation.all(step, step.action in {_cel(ANSWERS)}[self.symptom])", _ANSWER),
+    (
+        "self.escalation.all(step, !has(step.parameters) || step.parameters.all(name, "
+        f"name in {_cel(_PARAMETERS)}[step.action] && "
+        f"step.parameters[name].matches('^(' + {_cel(_PARAMETERS)}[step.action][name] + ')$')))",
+        _PARAMETER,
+    ),
+    ("!has(self.thresholdPercent) || self.symptom == 'HighMemory'", _PERCENT),
+    ("!has(self.thresholdSeconds) || self.symptom == 'SlowQueries'", _SECONDS),
+)
+#: On the spec.
+POLICY: Final = (
+    (
+        f"self.rules.all(rule, self.targets.exists(target, target.kind in {_cel(_KINDS)}[rule.symptom]))",
+        _KIND,
+    ),
+    (
+        "has(self.iUnderstand) || !self.targets.exists(t, t.kind == 'CacheTier' && "
+        "(!has(t.names) || t.names.size() == 0) && (!has(t.matchLabels) || t.matchLabels.size() == 0)) || "
+        "!self.rules.exists(rule, (has(rule.mode) ? rule.mode : (has(self.mode) ? self.mode : '')) == 'Auto' && "
+        f"rule.escalation.exists(step, step.action in {_cel(_DELETES)}))",
+        _EVERYTHING,
+    ),
+    ("self.cooldownSeconds <= self.maxCooldownSeconds", _COOLDOWN),
+)
+
+
+def problem_of_rule(rule: Rule) -> str | None:
+    """What is wrong with a rule; None when nothing is."""
+    if any(step.action.value not in ANSWERS[rule.symptom.value] for step in rule.escalation):
+        return _ANSWER
+    if any(problem_of_parameters(step.action, step.parameters) for step in rule.escalation):
+        return _PARAMETER
+    if rule.threshold_percent is not None and rule.symptom is not Symptom.HIGH_MEMORY:
+        return _PERCENT
+    if rule.threshold_seconds is not None and rule.symptom is not Symptom.SLOW_QUERIES:
+        return _SECONDS
+    return None
+
+
+def problem_of_parameters(action: Action, parameters: dict[str, str]) -> str | None:
+    """Which parameter the action does not take, and why; None when it takes all."""
+    known = ACTIONS[action].parameters
+    for name, value in parameters.items():
+        if name not in known:
+            there = ", ".join(known) or "none"
+            return f"{action.value} has no parameter {name}; it has: {there}"
+        if not re.fullmatch(known[name], value):
+            return f"parameter {name} of {action.value} must match {known[name]}"
+    return None
+
+
+def problem_of_policy(spec: RecoveryPolicySpec) -> str | None:
+    """What is wrong with a policy as a whole; None when nothing is."""
+    kinds = {target.kind for target in spec.targets}
+    if any(not kinds & SYMPTOM_KINDS[rule.symptom] for rule in spec.rules):
+        return _KIND
+    everything = any(t.kind is TargetKind.CACHE_TIER and not t.names and not t.match_labels for t in spec.targets)
+    deletes = any(
+        (rule.mode or spec.mode) is Mode.AUTO and any(ACTIONS[step.action].deletes_data for step in rule.escalation)
+        for rule in spec.rules
+    )
+    if everything and deletes and spec.i_understand is None:
+        return _EVERYTHING
+    if spec.cooldown_seconds > spec.max_cooldown_seconds:
+        return _COOLDOWN
+    return None

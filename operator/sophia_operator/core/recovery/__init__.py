@@ -1,0 +1,1 @@
+"""Recovery: symptoms, what is decided about them, and what becomes of an act. Pure."""
