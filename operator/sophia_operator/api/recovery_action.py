@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from sophia_operator.api.common import PRESERVE_UNKNOWN, ApiModel, Message, ObjectName, Timestamp, rules
 from sophia_operator.api.recovery_action_rules import ACTION_SPEC, problem_of_action
 from sophia_operator.api.recovery_action_status import RecoveryActionStatus
-from sophia_operator.api.recovery_policy import Parameters
+from sophia_operator.api.recovery_parameters import Parameters
 from sophia_operator.api.recovery_values import Action, Severity, Symptom, TargetKind
 
 #: Label with the name of the policy, of actions that the operator makes.
@@ -43,7 +43,7 @@ class RecoveryActionSpec(ApiModel):
 
     target: ActionTarget = Field(description="The object that is acted on.")
     action: Action = Field(description="What is done.")
-    parameters: Parameters = Field(description="Parameters of the action.")
+    parameters: Parameters = Field(default_factory=Parameters, description="Parameters of the action.")
     trigger: Trigger | None = Field(None, description="Why the operator made it; absent when a person did.")
     requested_by: str | None = Field(
         None, min_length=1, max_length=253, description="Who asked for it; the cluster checks that it is true."

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from sophia_operator.api.recovery_policy_rules import problem_of_parameters
+from sophia_operator.api.recovery_parameters import problem_of_parameters, rule_of_parameters
 from sophia_operator.api.recovery_values import ACTIONS
 
 if TYPE_CHECKING:
     from sophia_operator.api.recovery_action import RecoveryActionSpec
 
 _KINDS: Final = {a.value: sorted(k.value for k in facts.kinds) for a, facts in ACTIONS.items()}
-_PARAMETERS: Final = {a.value: dict(facts.parameters) for a, facts in ACTIONS.items()}
 
 _KIND: Final = "action is not one for target.kind: see the table of symptoms and actions"
-_PARAMETER: Final = "parameters has one that the action does not know, or a value that it does not take"
+_PARAMETER: Final = "parameters has one that the action does not know"
 _WHO: Final = "requestedBy is needed where there is no trigger: `kubectl sophia recover` fills it in"
 _BY_WHOM: Final = "approved needs approvedBy: `kubectl sophia recovery approve` fills it in"
 _OVERRIDE: Final = "overrideReason needs force"
@@ -46,12 +45,7 @@ def _same(field: str) -> str:
 #: On the spec.
 ACTION_SPEC: Final = (
     (f"self.target.kind in {json.dumps(_KINDS)}[self.action]", _KIND),
-    (
-        "!has(self.parameters) || self.parameters.all(name, "
-        f"name in {json.dumps(_PARAMETERS)}[self.action] && "
-        f"self.parameters[name].matches('^(' + {json.dumps(_PARAMETERS)}[self.action][name] + ')$'))",
-        _PARAMETER,
-    ),
+    (rule_of_parameters("self"), _PARAMETER),
     ("has(self.trigger) || has(self.requestedBy)", _WHO),
     ("has(self.approved) == has(self.approvedBy)", _BY_WHOM),
     ("!has(self.overrideReason) || self.force", _OVERRIDE),

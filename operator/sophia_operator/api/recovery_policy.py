@@ -17,6 +17,7 @@ from sophia_operator.api.common import (
     map_list,
     rules,
 )
+from sophia_operator.api.recovery_parameters import Parameters
 from sophia_operator.api.recovery_policy_rules import POLICY, RULE, problem_of_policy, problem_of_rule
 from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus
 from sophia_operator.api.recovery_signal import Signal
@@ -26,9 +27,6 @@ MAX_RULES: Final = 16
 MAX_STEPS: Final = 5
 
 LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
-ParameterValue = Annotated[str, Field(min_length=1, max_length=253)]
-#: Names and values of an action's parameters.
-Parameters = Annotated[dict[str, ParameterValue], Field(default_factory=dict, json_schema_extra={"maxProperties": 8})]
 
 
 class TargetSelector(ApiModel):
@@ -56,7 +54,7 @@ class Step(ApiModel):
         description="Time from the beginning of the act within which the symptom must be gone, in seconds; else the "
         "next step is taken.",
     )
-    parameters: Parameters = Field(description="Parameters of the action.")
+    parameters: Parameters = Field(default_factory=Parameters, description="Parameters of the action.")
 
 
 class Rule(ApiModel):

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Final
 
-from sophia_operator.api.recovery_values import ACTIONS, SYMPTOM_KINDS, Action, Mode, Symptom, TargetKind
+from sophia_operator.api.recovery_parameters import problem_of_parameters, rule_of_parameters
+from sophia_operator.api.recovery_values import ACTIONS, SYMPTOM_KINDS, Mode, Symptom, TargetKind
 
 if TYPE_CHECKING:
     from sophia_operator.api.recovery_policy import RecoveryPolicySpec, Rule
 
 #: By the symptom: the actions that may answer it.
 ANSWERS: Final = {s.value: [a.value for a, facts in ACTIONS.items() if s in facts.answers] for s in Symptom}
-_PARAMETERS: Final = {a.value: dict(facts.parameters) for a, facts in ACTIONS.items()}
 _KINDS: Final = {s.value: sorted(k.value for k in SYMPTOM_KINDS[s]) for s in Symptom}
 _DELETES: Final = [a.value for a, facts in ACTIONS.items() if facts.deletes_data]
 
 _ANSWER: Final = "escalation names an action that does not answer the symptom: see the table of symptoms and actions"
-_PARAMETER: Final = "escalation has a parameter that its action does not know, or a value that it does not take"
+_PARAMETER: Final = "escalation has a parameter that its action does not know"
 _PERCENT: Final = "thresholdPercent is of HighMemory alone"
 _SECONDS: Final = "thresholdSeconds is of SlowQueries alone"
 _KIND: Final = "rules has a symptom that no kind in targets can show"
@@ -37,12 +36,7 @@ def _cel(value: object) -> str:
 #: On a rule.
 RULE: Final = (
     (f"self.escalation.all(step, step.action in {_cel(ANSWERS)}[self.symptom])", _ANSWER),
-    (
-        "self.escalation.all(step, !has(step.parameters) || step.parameters.all(name, "
-        f"name in {_cel(_PARAMETERS)}[step.action] && "
-        f"step.parameters[name].matches('^(' + {_cel(_PARAMETERS)}[step.action][name] + ')$')))",
-        _PARAMETER,
-    ),
+    (f"self.escalation.all(step, {rule_of_parameters('step')})", _PARAMETER),
     ("!has(self.thresholdPercent) || self.symptom == 'HighMemory'", _PERCENT),
     ("!has(self.thresholdSeconds) || self.symptom == 'SlowQueries'", _SECONDS),
 )
@@ -73,18 +67,6 @@ def problem_of_rule(rule: Rule) -> str | None:
         return _PERCENT
     if rule.threshold_seconds is not None and rule.symptom is not Symptom.SLOW_QUERIES:
         return _SECONDS
-    return None
-
-
-def problem_of_parameters(action: Action, parameters: dict[str, str]) -> str | None:
-    """Which parameter the action does not take, and why; None when it takes all."""
-    known = ACTIONS[action].parameters
-    for name, value in parameters.items():
-        if name not in known:
-            there = ", ".join(known) or "none"
-            return f"{action.value} has no parameter {name}; it has: {there}"
-        if not re.fullmatch(known[name], value):
-            return f"parameter {name} of {action.value} must match {known[name]}"
     return None
 
 

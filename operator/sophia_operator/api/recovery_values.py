@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -80,8 +80,6 @@ class ActionFacts:
     makes_users_safe: bool = False
     #: May be begun again after a crash that came in the middle. One that may not be becomes `Unknown` then.
     idempotent: bool = True
-    #: Its parameters, each with the pattern that the value must match as a whole.
-    parameters: Mapping[str, str] = field(default_factory=dict)
     #: How a person takes it back; None when there is nothing to take back, or no way.
     undo: str | None = None
 
@@ -89,28 +87,26 @@ class ActionFacts:
 _ALL_KINDS: Final = frozenset(TargetKind)
 _POOL: Final = frozenset({TargetKind.CONNECTION_POOL})
 _TIER: Final = frozenset({TargetKind.CACHE_TIER})
-_NUMBER: Final = "[1-9][0-9]{0,6}"
-_LABEL: Final = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 ACTIONS: Final[Mapping[Action, ActionFacts]] = {
     Action.RECONNECT: ActionFacts(
         _POOL, frozenset({Symptom.CONNECTION_LOST, Symptom.REPLICATION_LAG}), Mode.AUTO, makes_users_safe=True
     ),
     Action.CANCEL_STATEMENT: ActionFacts(
-        _POOL, frozenset({Symptom.SLOW_QUERIES}), Mode.APPROVE, parameters={"minSeconds": _NUMBER}
+        _POOL,
+        frozenset({Symptom.SLOW_QUERIES}),
+        Mode.APPROVE,
     ),
     Action.REFRESH_PLANS: ActionFacts(
         _POOL,
         frozenset({Symptom.SLOW_QUERIES}),
         Mode.APPROVE,
         idempotent=False,
-        parameters={"table": r"[A-Za-z_][A-Za-z0-9_]{0,62}(\.[A-Za-z_][A-Za-z0-9_]{0,62})?"},
     ),
     Action.LIMIT_CONNECTIONS: ActionFacts(
         _POOL,
         frozenset({Symptom.SLOW_QUERIES, Symptom.BUDGET_EXCEEDED, Symptom.REPLICATION_LAG}),
         Mode.APPROVE,
-        parameters={"percent": "[1-9][0-9]?", "seconds": _NUMBER},
         undo="ends by itself; delete the RecoveryAction to end it now",
     ),
     Action.FLUSH_NAMESPACE: ActionFacts(
@@ -118,7 +114,6 @@ ACTIONS: Final[Mapping[Action, ActionFacts]] = {
         frozenset({Symptom.HIGH_MEMORY}),
         Mode.DRY_RUN,
         deletes_data=True,
-        parameters={"namespaceName": _LABEL, "keysPerSecond": _NUMBER},
     ),
     Action.PURGE_MEMORY: ActionFacts(_TIER, frozenset({Symptom.HIGH_MEMORY}), Mode.AUTO),
     Action.SWITCH_MODEL: ActionFacts(
@@ -126,14 +121,12 @@ ACTIONS: Final[Mapping[Action, ActionFacts]] = {
         frozenset({Symptom.MODEL_TIMEOUT}),
         Mode.AUTO,
         makes_users_safe=True,
-        parameters={"model": _LABEL},
         undo="traffic goes back by itself once the model is healthy; or set spec.pin",
     ),
     Action.RESTART_POD: ActionFacts(
         frozenset({TargetKind.CONNECTION_POOL, TargetKind.CACHE_TIER, TargetKind.MANAGED_SERVICE}),
         frozenset({Symptom.POD_CRASH_LOOP}),
         Mode.APPROVE,
-        parameters={"pod": r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"},
     ),
     Action.NOTIFY: ActionFacts(_ALL_KINDS, frozenset(Symptom), Mode.AUTO),
 }

@@ -18,6 +18,7 @@ from sophia_operator.api.model_route import ModelRouteSpec
 from sophia_operator.api.model_route_status import ModelRouteStatus
 from sophia_operator.api.recovery_action import RecoveryActionSpec
 from sophia_operator.api.recovery_action_status import RecoveryActionStatus
+from sophia_operator.api.recovery_parameters import Parameters
 from sophia_operator.api.recovery_policy import RecoveryPolicySpec
 from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus
 from sophia_operator.api.recovery_values import Action, Symptom, TargetKind
@@ -158,7 +159,7 @@ class ActRequest:
     name: str
     uid: str
     action: Action
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Parameters = field(default_factory=Parameters)
     #: When it was claimed.
     claimed_at: datetime | None = None
     #: Whether the target may begin with it. One that the target has begun with goes on in any case, and one that is
