@@ -28,6 +28,7 @@ from sophia_operator.core.findings import (
 )
 from sophia_operator.core.needs import needs
 from sophia_operator.core.placement import Placement, placement
+from sophia_operator.core.recovery.seen import RecoverySeen
 from sophia_operator.core.views import (
     BindingView,
     Blocker,
@@ -91,6 +92,7 @@ class Sim:
     config: tuple[ConfigView, ...] = ()
     bindings: tuple[BindingView, ...] = ()
     caches: dict[str, CacheView] = field(default_factory=dict)
+    recovery: RecoverySeen = field(default_factory=RecoverySeen)
     metrics: Callable[[MetricsRequest], MetricsAnswer] = good_metrics
     smoke: Callable[[SmokeRequest], SmokeResult] = lambda _: SmokeResult(True, "")
     traffic_flows: bool = True
@@ -121,6 +123,7 @@ class Sim:
             gateway_url="http://gateway.test",
             template_refused=self.template_refused,
             findings=findings or Findings(),
+            recovery=self.recovery,
         )
 
     def ready(self, name: str) -> int:

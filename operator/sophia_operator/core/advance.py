@@ -10,9 +10,10 @@ from sophia_operator.api.conditions import Reason
 from sophia_operator.api.release import Intent, ReleaseState, ReleaseStatus
 from sophia_operator.core import names, placement, rebuild, release_conditions, service_status
 from sophia_operator.core.decision import Blocked, Decision, Done, EventType, NewRelease, Next, Notice, RequeueAfter
+from sophia_operator.core.recovery import interlock
 from sophia_operator.core.roles import new_release_spec, plan_of
 from sophia_operator.core.scene import Scene, scene_of
-from sophia_operator.core.steps import back, provision, shift, start
+from sophia_operator.core.steps import back, hold, provision, shift, start
 from sophia_operator.core.transition import Step, roll_back
 from sophia_operator.core.views import Observed, ReleaseView, ServiceView
 
@@ -112,6 +113,17 @@ def _step_active(scene: Scene) -> _Taken | None:
     return _Taken(active, shift.step(active, scene))
 
 
+def _symptom_began(scene: Scene) -> _Taken | None:
+    """A symptom that began with a release is answered by its rollback: a recovery would hide it."""
+    active = scene.roles.active
+    if active is None or active.status.state is not ReleaseState.SHIFTING or active.spec.intent is Intent.PROMOTE:
+        return None
+    why = interlock.began_with(scene.observed.recovery, hold.bound_of(active), active.status.started_at)
+    if why is None:
+        return None
+    return _Taken(active, roll_back(active, ReleaseState.ROLLED_BACK, Reason.SYMPTOM_BEGAN, why, scene.now))
+
+
 def _skip_stale(scene: Scene) -> _Taken | None:
     if scene.roles.target is None:
         return None
@@ -155,6 +167,7 @@ _QUESTIONS: tuple[_Question, ...] = (
     _finish_rollback,
     _supersede_active,
     _revert,
+    _symptom_began,
     _skip_stale,
     _step_active,
     _retry,

@@ -15,6 +15,7 @@ from sophia_operator.api.conditions import Reason
 from sophia_operator.api.managed_service import ManagedServiceSpec, ManagedServiceStatus
 from sophia_operator.api.release import Color, ConfigKind, ReleaseSpec, ReleaseStatus
 from sophia_operator.core.findings import Findings
+from sophia_operator.core.recovery.seen import RecoverySeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,8 @@ class Observed:
     #: Why the template of the current spec is refused by the API server; None when it is not, or not asked yet.
     template_refused: str | None = None
     findings: Findings = field(default_factory=Findings)
+    #: What recovery does in the namespace.
+    recovery: RecoverySeen = field(default_factory=RecoverySeen)
 
     def ready(self, color: Color, release: str) -> int:
         """Ready endpoints of that release behind that colour; 0 when the colour selects another release."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from sophia_operator.api.conditions import PAUSES, Reason
 from sophia_operator.api.release import Color, ReleaseState, WeightStatus
 from sophia_operator.core.placement import is_busy, is_drained
+from sophia_operator.core.recovery import interlock
 from sophia_operator.core.scene import Scene
 from sophia_operator.core.steps import hold
 from sophia_operator.core.transition import Step, move, seconds_since
@@ -19,7 +20,7 @@ def step(release: ReleaseView, scene: Scene) -> Step:
     """Start the rollout when nothing holds it and the colour it needs carries no traffic."""
     held = _held(release, scene)
     if held is not None:
-        return Step(release.status, held_by=held, stalls=held[0] not in PAUSES)
+        return Step(release.status, held_by=held, stalls=held[0] not in PAUSES | interlock.HOLDS)
     color = _free_color(scene)
     busy = _busy(release, color, scene)
     if busy is not None:
