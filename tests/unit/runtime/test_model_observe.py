@@ -9,10 +9,11 @@ import pytest
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.model_route_status import ModelRouteStatus
 from sophia_operator.core.model.names import LABEL_ROUTE, workload
+from sophia_operator.core.model.render.way import http_route_of
 from sophia_operator.core.model.views import GatewayPod, ModelKept, ModelRouteView
 from sophia_operator.core.names import MANAGER
 from sophia_operator.runtime.models.access import RouteFound
-from sophia_operator.runtime.models.observe import RouteSight, observe, route_view, way_of
+from sophia_operator.runtime.models.observe import RouteSight, observe, route_view
 from sophia_operator.runtime.store import ObjectStore
 from tests.support.model_routes import http_route, model_route, portkey_route, view
 
@@ -121,7 +122,7 @@ def test_the_live_http_route_stays_while_another_one_cannot_take_its_place() -> 
     wanted = http_route(way={"hostnames": ["taken.example.com"], "path": "/api"})
     theirs = foreign("/api", hostnames=["taken.example.com"])
     sight = seen(stored(gateway(), gateway_class(), live(), theirs), view(wanted))
-    way = way_of(sight.route)
+    way = http_route_of(sight.route)
     assert way is not None
     assert (way.hostnames, way.path) == (["models.example.com"], "/v1")
     assert way.data_plane is not None, "what the HTTPRoute does not say is as the spec has it"
@@ -129,13 +130,13 @@ def test_the_live_http_route_stays_while_another_one_cannot_take_its_place() -> 
     assert sight.observed.http_route.accepted
     assert ("hostname", "", "taken.example.com") in sight.depends_on
     # Without one there is nothing to keep.
-    assert way_of(seen(stored(gateway(), theirs), view(wanted)).route) == way_of(view(wanted))
+    assert http_route_of(seen(stored(gateway(), theirs), view(wanted)).route) == http_route_of(view(wanted))
 
 
 def test_a_portkey_route_keeps_its_http_route_as_well() -> None:
     wanted = {"portkey": PORTKEY["portkey"] | {"httpRoute": {"parentRefs": [{"name": "no"}], "hostnames": ["b.com"]}}}
     sight = seen(stored(gateway(), live()), view(portkey_route(gateway=wanted)))
-    way = way_of(sight.route)
+    way = http_route_of(sight.route)
     assert way is not None
     assert ([p.name for p in way.parent_refs], way.hostnames) == (["gw"], ["models.example.com"])
     assert [b.reason for b in sight.observed.blockers] == [Reason.GATEWAY_NOT_FOUND]

@@ -17,6 +17,7 @@ from sophia_operator.api.model_route import PassivePreset
 from sophia_operator.api.model_route_status import ModelState, SwitchPhase
 from sophia_operator.core.model.evidence import pause_until
 from sophia_operator.core.model.findings import ModelFailure, ModelFault, ModelNeeds
+from sophia_operator.core.model.render.way import http_route_of
 from sophia_operator.core.model.views import ModelRouteObserved, ModelRouteView
 
 #: While replicas have not all shown that they serve by the newest revision, each is asked that often: at first, and
@@ -136,11 +137,10 @@ def _replicas_due(route: ModelRouteView, observed: ModelRouteObserved) -> dateti
 
 def _is_reachable(route: ModelRouteView, observed: ModelRouteObserved) -> bool:
     """Whether there can be a replica to ask."""
-    gateway = route.spec.gateway
-    if gateway.lite_llm is not None:
+    if route.spec.gateway.lite_llm is not None:
         return any(pod.ready for pod in observed.pods)
-    way = gateway.http_route if gateway.http_route is not None else gateway.portkey and gateway.portkey.http_route
-    return bool(way and way.data_plane is not None) or observed.gateway_url is not None
+    way = http_route_of(route)
+    return (way is not None and way.data_plane is not None) or observed.gateway_url is not None
 
 
 def is_proved(route: ModelRouteView, observed: ModelRouteObserved) -> bool:

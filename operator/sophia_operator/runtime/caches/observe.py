@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from pydantic import ValidationError
@@ -20,6 +19,7 @@ from sophia_operator.ports import Object
 from sophia_operator.runtime.apply import Owner
 from sophia_operator.runtime.caches.observe_nodes import node_views, nodes_view
 from sophia_operator.runtime.caches.observe_releases import bound_releases
+from sophia_operator.runtime.heads import head_of
 from sophia_operator.runtime.store import ObjectStore, tier_mark
 from sophia_operator.runtime.wakeups import BOUND, TIER, Dependency
 
@@ -43,17 +43,7 @@ def owner_of(tier: TierView) -> Owner:
 
 def tier_view(obj: Object) -> TierView:
     """A CacheTier. Raises pydantic.ValidationError when its spec breaks a rule that admission did not check."""
-    meta = obj["metadata"]
-    return TierView(
-        namespace=meta["namespace"],
-        name=meta["name"],
-        uid=meta["uid"],
-        generation=int(meta.get("generation", 0)),
-        resource_version=meta["resourceVersion"],
-        created_at=datetime.fromisoformat(meta["creationTimestamp"]),
-        spec=CacheTierSpec.model_validate(obj["spec"]),
-        status=tier_status(obj),
-    )
+    return TierView(**head_of(obj), spec=CacheTierSpec.model_validate(obj["spec"]), status=tier_status(obj))
 
 
 def tier_status(obj: Object) -> CacheTierStatus:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -15,11 +14,13 @@ from sophia_operator.api.model_route_status import ModelRouteStatus
 from sophia_operator.api.traffic import ParentRef
 from sophia_operator.core import kept_traffic
 from sophia_operator.core.model import names
+from sophia_operator.core.model.render.way import http_route_of
 from sophia_operator.core.model.views import GatewayPod, HttpRouteView, ModelKept, ModelRouteObserved, ModelRouteView
 from sophia_operator.core.views import Blocker
 from sophia_operator.ports import Object
 from sophia_operator.runtime import observe_gateways, observe_route
 from sophia_operator.runtime.apply import Owner
+from sophia_operator.runtime.heads import head_of
 from sophia_operator.runtime.models.access import RouteFound, secrets_of
 from sophia_operator.runtime.ownership import is_ours
 from sophia_operator.runtime.store import ObjectStore
@@ -45,17 +46,7 @@ def owner_of(route: ModelRouteView) -> Owner:
 
 def route_view(obj: Object) -> ModelRouteView:
     """A ModelRoute. Raises pydantic.ValidationError when its spec breaks a rule that admission did not check."""
-    meta = obj["metadata"]
-    return ModelRouteView(
-        namespace=meta["namespace"],
-        name=meta["name"],
-        uid=meta["uid"],
-        generation=int(meta.get("generation", 0)),
-        resource_version=meta["resourceVersion"],
-        created_at=datetime.fromisoformat(meta["creationTimestamp"]),
-        spec=ModelRouteSpec.model_validate(obj["spec"]),
-        status=route_status(obj),
-    )
+    return ModelRouteView(**head_of(obj), spec=ModelRouteSpec.model_validate(obj["spec"]), status=route_status(obj))
 
 
 def route_status(obj: Object) -> ModelRouteStatus:
@@ -81,15 +72,9 @@ def in_order(status: ModelRouteStatus) -> ModelRouteStatus:
     )
 
 
-def way_of(route: ModelRouteView) -> HttpRouteGateway | None:
-    """The HTTPRoute that the spec asks for; None with LiteLLM, which has none."""
-    gateway = route.spec.gateway
-    return gateway.portkey.http_route if gateway.portkey is not None else gateway.http_route
-
-
 def parents_of(route: ModelRouteView) -> Sequence[ParentRef]:
     """The Gateways that the route refers to."""
-    way = way_of(route)
+    way = http_route_of(route)
     return way.parent_refs if way is not None else ()
 
 
@@ -106,14 +91,16 @@ def observe(
     blockers = [*known_blockers, *found.blockers]
     view: HttpRouteView | None = None
     url: str | None = None
-    way = way_of(route)
+    way = http_route_of(route)
     if way is not None:
         live = live_http_route(store, route)
-        blockers += _obstacles(store, route, way, live, depends)
+        gateways = observe_gateways.gateways_of(store, route.namespace, way.parent_refs, depends)
+        others = observe_gateways.routes_claiming(store, way.hostnames, depends)
+        blockers += _obstacles(route, way, live, gateways, others)
         kept_way = _kept_way(way, live, blockers)
         if kept_way is not way:
             route, way = _with_way(route, kept_way), kept_way
-        gateways = observe_gateways.gateways_of(store, route.namespace, way.parent_refs, depends)
+            gateways = observe_gateways.gateways_of(store, route.namespace, way.parent_refs, depends)
         url = observe_route.listener_url(way.parent_refs, route.namespace, gateways)
         if live is not None:
             controllers = observe_gateways.controllers_of(store, gateways, depends)
@@ -172,15 +159,13 @@ def _pod(endpoint: Mapping[str, Any]) -> GatewayPod | None:
 
 
 def _obstacles(
-    store: ObjectStore,
     route: ModelRouteView,
     way: HttpRouteGateway,
     live: Object | None,
-    depends: set[Dependency],
+    gateways: observe_route.Gateways,
+    others: Iterable[Object],
 ) -> list[Blocker]:
     """What only the cluster knows of that keeps the HTTPRoute from being as the spec says."""
-    gateways = observe_gateways.gateways_of(store, route.namespace, way.parent_refs, depends)
-    others = observe_gateways.routes_claiming(store, way.hostnames, depends)
     matches = [{"path": {"type": "PathPrefix", "value": way.path or "/"}}]
     claim = observe_route.Claim(route.namespace, names.workload(route.name), way.parent_refs, way.hostnames, matches)
     return [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from sophia_operator.core.pool.servers import server_key
 from sophia_operator.core.pool.views import Access, Claim, FleetView, InstanceView, Kept, PoolObserved, PoolView
 from sophia_operator.core.views import Blocker
 from sophia_operator.ports import Object
+from sophia_operator.runtime.heads import head_of
 from sophia_operator.runtime.observe_workloads import has_failed, is_ending, is_ready, worst_problem
 from sophia_operator.runtime.ownership import is_ours
 from sophia_operator.runtime.store import ObjectStore
@@ -32,17 +32,7 @@ class PoolSight:
 
 def pool_view(obj: Object) -> PoolView:
     """A ConnectionPool. Raises pydantic.ValidationError when its spec breaks a rule that admission did not check."""
-    meta = obj["metadata"]
-    return PoolView(
-        namespace=meta["namespace"],
-        name=meta["name"],
-        uid=meta["uid"],
-        generation=int(meta.get("generation", 0)),
-        resource_version=meta["resourceVersion"],
-        created_at=datetime.fromisoformat(meta["creationTimestamp"]),
-        spec=ConnectionPoolSpec.model_validate(obj["spec"]),
-        status=pool_status(obj),
-    )
+    return PoolView(**head_of(obj), spec=ConnectionPoolSpec.model_validate(obj["spec"]), status=pool_status(obj))
 
 
 def pool_status(obj: Object) -> ConnectionPoolStatus:
