@@ -10,6 +10,7 @@ from sophia_operator.api.conditions import Reason
 from sophia_operator.api.release import Color
 from sophia_operator.api.traffic import GatewayTraffic, ParentRef
 from sophia_operator.core.hashing import canonical_json
+from sophia_operator.core.hosts import bracketed
 from sophia_operator.core.kept_traffic import is_for_probes, user_matches
 from sophia_operator.core.names import LABEL_RELEASE, color_service
 from sophia_operator.core.views import Blocker, RouteView
@@ -224,6 +225,5 @@ def listener_url(parents: Iterable[ParentRef], namespace: str, gateways: Gateway
         ]
         listeners.sort(key=lambda listener: listener["protocol"])
         if addresses and listeners:
-            host = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
-            return f"{listeners[0]['protocol'].lower()}://{host}:{listeners[0]['port']}"
+            return f"{listeners[0]['protocol'].lower()}://{bracketed(addresses[0])}:{listeners[0]['port']}"
     return None

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from sophia_operator.api.model_gateway import HttpRouteGateway
+from sophia_operator.core.hosts import bracketed
 from sophia_operator.core.model import names
 from sophia_operator.core.model.binding import asked_model
 from sophia_operator.core.model.findings import ReplicaRequest, ReplicaTarget
@@ -48,7 +49,7 @@ def _carriers(
     gateway = urlsplit(observed.gateway_url) if observed.gateway_url is not None else None
     scheme = gateway.scheme if gateway is not None else _HTTP
     if way.data_plane is not None:
-        name, base_url = way.data_plane.host, f"{scheme}://{_bracketed(way.data_plane.host)}:{way.data_plane.port}"
+        name, base_url = way.data_plane.host, f"{scheme}://{bracketed(way.data_plane.host)}:{way.data_plane.port}"
     elif gateway is not None and observed.gateway_url is not None:
         name, base_url = gateway.hostname or gateway.netloc, observed.gateway_url
     else:
@@ -78,7 +79,7 @@ def _pods(
         if pod.ready:
             yield ReplicaTarget(
                 name=pod.name,
-                base_url=f"{_HTTP}://{_bracketed(pod.address)}:{port}",
+                base_url=f"{_HTTP}://{bracketed(pod.address)}:{port}",
                 host=None,
                 path=PROXY_PATH,
                 model=asked_model(route.name, route.spec, None),
@@ -98,7 +99,3 @@ def _key(observed: ModelRouteObserved) -> str | None:
     """The key that all models have which have one. Of several it is not known which one a request would need."""
     keys = {access.api_key for access in observed.access.values() if access.api_key is not None}
     return keys.pop() if len(keys) == 1 else None
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

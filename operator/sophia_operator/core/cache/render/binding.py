@@ -12,6 +12,7 @@ from sophia_operator.core.cache import names
 from sophia_operator.core.cache.conf import CA
 from sophia_operator.core.cache.render.secrets import secret
 from sophia_operator.core.cache.views import TierAccess, TierView
+from sophia_operator.core.hosts import bracketed
 
 _REDIS: Final = "redis"
 _POSTGRESQL: Final = "postgresql"
@@ -59,8 +60,7 @@ def _redis(tier: TierView, redis: RedisLevel, access: TierAccess) -> dict[str, s
 
 def _uri(content: dict[str, str], *, tls: bool) -> str:
     user = f"{_percent(content['username'])}:{_percent(content['password'])}@" if "username" in content else ""
-    host = f"[{content['host']}]" if ":" in content["host"] else content["host"]
-    return f"{'rediss' if tls else 'redis'}://{user}{host}:{content['port']}"
+    return f"{'rediss' if tls else 'redis'}://{user}{bracketed(content['host'])}:{content['port']}"
 
 
 def _percent(text: str) -> str:
