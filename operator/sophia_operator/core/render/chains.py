@@ -66,11 +66,6 @@ def _chain(
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {
-            "name": names.live_chain(release.name, bound.name),
-            "namespace": service.namespace,
-            "labels": names.common_labels(service.name, metadata.CONFIG) | {names.LABEL_RELEASE: release.name},
-            "ownerReferences": [metadata.release_owner(release), metadata.service_co_owner(service)],
-        },
+        "metadata": metadata.release_config(service, release, names.live_chain(release.name, bound.name)),
         "data": {FILE: text(content)},
     }

@@ -49,12 +49,7 @@ def _config_map(service: ServiceView, release: ReleaseView, bound: BindingVersio
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {
-            "name": names.model_choice(release.name, bound.name),
-            "namespace": service.namespace,
-            "labels": names.common_labels(service.name, metadata.CONFIG) | {names.LABEL_RELEASE: release.name},
-            "ownerReferences": [metadata.release_owner(release), metadata.service_co_owner(service)],
-        },
+        "metadata": metadata.release_config(service, release, names.model_choice(release.name, bound.name)),
         "immutable": True,
         "data": _data(bound),
     }

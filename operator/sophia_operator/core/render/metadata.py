@@ -53,3 +53,13 @@ def service_child(
         "labels": names.common_labels(service.name, component) | dict(labels or {}),
         "ownerReferences": [service_owner(service)],
     }
+
+
+def release_config(service: ServiceView, release: ReleaseView, name: str) -> dict[str, Any]:
+    """Metadata of a ConfigMap that is made for one Release."""
+    return {
+        "name": name,
+        "namespace": service.namespace,
+        "labels": names.common_labels(service.name, CONFIG) | {names.LABEL_RELEASE: release.name},
+        "ownerReferences": [release_owner(release), service_co_owner(service)],
+    }
