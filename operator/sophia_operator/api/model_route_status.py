@@ -85,6 +85,10 @@ class SwitchKind(StrEnum):
     REVERT = "Revert"  # a failback failed: all at once back to where it came from
 
 
+#: These move traffic step by step, and may be held or reverted.
+BY_STAGES: Final = frozenset({SwitchKind.FAILBACK, SwitchKind.BETTER})
+
+
 class SwitchPhase(StrEnum):
     """Where a switch is."""
 

@@ -1,11 +1,16 @@
-"""Times and gates in words, the same wherever people read them."""
+"""Times, names and gates in words, the same wherever people read them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from sophia_operator.api.gates import Gate
 from sophia_operator.api.release import GateStatus
+
+#: So many names in a sentence; of more, only how many.
+_NAMED: Final = 5
 
 
 def span(value: timedelta | float) -> str:
@@ -32,6 +37,12 @@ def clock(moment: datetime, now: datetime) -> str:
 def count(number: int, thing: str) -> str:
     """A number and its noun, as in `1 pod` and `2 pods`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def several(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {count(more, 'other')}" if more > 0 else "")
 
 
 def unit_of(gate: Gate | None) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sophia_operator.api.conditions import Reason
-from sophia_operator.api.model_route_status import SwitchKind
+from sophia_operator.api.model_route_status import BY_STAGES
 from sophia_operator.core.model.verdicts import FALSE, TRUE, UNKNOWN, Sight, all_down, going_over
 from sophia_operator.core.sayings import Saying
 from sophia_operator.core.words import clock, count, span
@@ -26,7 +26,7 @@ def on_best_model(sight: Sight) -> Saying | None:
         held = status.active if status.active == pin else f"{pin}, and {status.active} serves until that does"
         message = f"a person chose {held}{others}; remove spec.pin to let the evidence decide"
         return Saying(TRUE if status.best == status.active == pin else FALSE, Reason.PINNED, message)
-    if status.switch is not None and status.switch.kind in (SwitchKind.FAILBACK, SwitchKind.BETTER):
+    if status.switch is not None and status.switch.kind in BY_STAGES:
         return Saying(FALSE, Reason.FAILING_BACK, going_over(sight))
     target = _target(sight)
     if target is not None:

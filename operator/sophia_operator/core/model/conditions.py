@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sophia_operator.api.conditions import Author, Condition, ConditionType, Reason, find
-from sophia_operator.api.model_route_status import ModelState, SwitchKind
+from sophia_operator.api.model_route_status import BY_STAGES, ModelState
 from sophia_operator.core.model import verdicts
 from sophia_operator.core.model.best import on_best_model
 from sophia_operator.core.model.verdicts import FALSE, TRUE, Sight
@@ -14,7 +14,6 @@ from sophia_operator.core.sayings import Saying, Why, as_before, put
 _KEPT: Final = "; the gateway keeps what it was told"
 #: What only a change by a person mends.
 _MENDED_BY_PEOPLE: Final = frozenset({ModelState.INELIGIBLE, ModelState.REFUSED})
-_BY_STAGES: Final = frozenset({SwitchKind.FAILBACK, SwitchKind.BETTER})
 
 
 def conditions(sight: Sight) -> list[Condition]:
@@ -71,7 +70,7 @@ def _going_on(sight: Sight) -> Why | None:
     """What is still under way."""
     status = sight.status
     if status.switch is not None:
-        by_stages = status.switch.kind in _BY_STAGES
+        by_stages = status.switch.kind in BY_STAGES
         return Reason.FAILING_BACK if by_stages else Reason.SWITCHING, verdicts.going_over(sight)
     if status.active is None:
         if sight.unknown:

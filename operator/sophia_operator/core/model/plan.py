@@ -11,7 +11,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from sophia_operator.api.model_route_status import PastSwitch, SwitchKind, SwitchPhase, SwitchResult, SwitchStatus
+from sophia_operator.api.model_route_status import (
+    BY_STAGES,
+    PastSwitch,
+    SwitchKind,
+    SwitchPhase,
+    SwitchResult,
+    SwitchStatus,
+)
 from sophia_operator.core.model.plan_values import Ranking, SwitchPlan
 from sophia_operator.core.model.switches import better, holds, record, stages
 from sophia_operator.core.model.switches.choose import choose
@@ -19,7 +26,7 @@ from sophia_operator.core.model.switches.draft import Draft, in_phase
 from sophia_operator.core.model.switches.moves import EVIDENCE, TRIGGER, Move, cut
 from sophia_operator.core.model.switches.proof import Proof
 from sophia_operator.core.model.switches.revise import seen, with_revision
-from sophia_operator.core.model.switches.scene import BY_STAGES, Scene
+from sophia_operator.core.model.switches.scene import Scene
 from sophia_operator.core.model.switches.standing import ALL, Standing, standing
 from sophia_operator.core.model.views import ModelRouteObserved, ModelRouteView
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from sophia_operator.api.model_route_status import ModelRouteStatus, ModelState, ModelStatus
+from sophia_operator.api.model_route_status import ModelRouteStatus, ModelStatus
 from sophia_operator.core.model.plan_values import ModelHealth, ModelScore, Ranking, SwitchPlan
 from sophia_operator.core.model.views import ModelRouteView
 from sophia_operator.core.steady import differs
@@ -135,8 +135,3 @@ def _with_times(old: ModelStatus, new: ModelStatus) -> ModelStatus:
     """What decisions go by after a restart is always exact."""
     times = ("healthy_since", "failing_since", "paused_until")
     return old.model_copy(update={name: getattr(new, name) for name in times})
-
-
-def is_known(rows: Sequence[ModelStatus]) -> bool:
-    """Whether anything is known of any model."""
-    return any(row.state is not ModelState.UNKNOWN for row in rows)

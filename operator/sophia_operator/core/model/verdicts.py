@@ -12,11 +12,9 @@ from sophia_operator.api.model_route_status import ModelRouteStatus, ModelState,
 from sophia_operator.core.model.plan_values import SwitchPlan
 from sophia_operator.core.model.views import ModelRouteObserved, ModelRouteView
 from sophia_operator.core.sayings import Saying, Why
-from sophia_operator.core.words import clock, count
+from sophia_operator.core.words import clock, count, several
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
-#: So many names in a sentence; of more, only how many.
-_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +57,6 @@ def wrong(row: ModelStatus) -> Why:
     """Why a model is not healthy."""
     reason = Reason(row.reason) if row.reason is not None else Reason.MODEL_FAILED
     return reason, f"model {row.name} is {row.state.value}: {row.message or row.reason or 'its requests fail'}"
-
-
-def several(names: list[str]) -> str:
-    """A few names."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {count(more, 'other')}" if more > 0 else "")
 
 
 def healthy(sight: Sight) -> Saying | None:
@@ -128,7 +120,7 @@ def waits_for(sight: Sight) -> str:
     """Which replicas a switch, or a change of what the gateway is told, waits for."""
     switch, revision = sight.status.switch, sight.status.revision
     if sight.plan.lagging:
-        return f"; does not serve by revision {revision} yet: {several(list(sight.plan.lagging))}"
+        return f"; does not serve by revision {revision} yet: {several(sight.plan.lagging)}"
     if sight.status.proved_revision < revision:
         return f"; no replica was seen to serve by revision {revision} yet"
     if switch is not None and switch.percent < 100:
@@ -148,7 +140,7 @@ def traffic_verified(sight: Sight) -> Saying | None:
         return None  # nothing is known since the operator started
     if sight.plan.lagging:
         waits = switch is not None and not switch.overdue and status.proved_revision < status.revision
-        names = several(list(sight.plan.lagging))
+        names = several(sight.plan.lagging)
         if waits:
             return Saying(UNKNOWN, Reason.AWAITING_PROOF, f"not at revision {status.revision} yet: {names}")
         remedy = "see its logs, and whether it reads what it is told"

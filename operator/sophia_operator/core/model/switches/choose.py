@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sophia_operator.api.model_route_status import SwitchKind, SwitchPhase, SwitchStatus
+from sophia_operator.api.model_route_status import BY_STAGES, SwitchKind, SwitchPhase, SwitchStatus
 from sophia_operator.core.model.switches import better, first, holds
 from sophia_operator.core.model.switches.least_bad import answered, any_of, least_bad
-from sophia_operator.core.model.switches.moves import Move, failing_for, seen, several, state_of
+from sophia_operator.core.model.switches.moves import Move, failing_for, seen, state_of
 from sophia_operator.core.model.switches.proof import Proof
-from sophia_operator.core.model.switches.scene import BY_STAGES, Scene
+from sophia_operator.core.model.switches.scene import Scene
 from sophia_operator.core.model.switches.standing import ALL, Standing
-from sophia_operator.core.words import span
+from sophia_operator.core.words import several, span
 
 
 def choose(scene: Scene, standing: Standing, proof: Proof) -> Move | None:

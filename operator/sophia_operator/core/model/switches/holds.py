@@ -6,8 +6,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from sophia_operator.api.model_route import Failback
-from sophia_operator.api.model_route_status import PastSwitch, SwitchResult
-from sophia_operator.core.model.switches.scene import BY_STAGES, Scene, later
+from sophia_operator.api.model_route_status import BY_STAGES, PastSwitch, SwitchResult
+from sophia_operator.core.model.switches.scene import Scene, later
 
 #: So many are written down at most.
 MOST_FAILED = 64

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
 
 from sophia_operator.api.model_route_status import ModelState, SwitchKind
 from sophia_operator.core.model.switches.scene import Scene
-from sophia_operator.core.words import count
 
 #: Longest texts that a status takes.
 TRIGGER, EVIDENCE, MESSAGE = 512, 1024, 512
-_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +59,6 @@ def failing_for(scene: Scene, name: str) -> str:
     if health is None or health.failing_since is None or health.state is not ModelState.UNHEALTHY:
         return ""
     return f"{name} failed for {scene.since(health.failing_since):.1f} s; "
-
-
-def several(names: Sequence[str]) -> str:
-    """A few of them."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {count(more, 'other')}" if more > 0 else "")
 
 
 def points(score: Decimal) -> str:

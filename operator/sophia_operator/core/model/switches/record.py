@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from sophia_operator.api.conditions import ConditionStatus, ConditionType, Reason, find
-from sophia_operator.api.model_route_status import PastSwitch, SwitchKind, SwitchResult, SwitchStatus
+from sophia_operator.api.model_route_status import BY_STAGES, PastSwitch, SwitchKind, SwitchResult, SwitchStatus
 from sophia_operator.core.decision import EventType, Notice
-from sophia_operator.core.model.switches.moves import MESSAGE, Move, cut, several, state_of
+from sophia_operator.core.model.switches.moves import MESSAGE, Move, cut, state_of
 from sophia_operator.core.model.switches.proof import Proof
-from sophia_operator.core.model.switches.scene import BY_STAGES, Scene
-from sophia_operator.core.words import count, span
+from sophia_operator.core.model.switches.scene import Scene
+from sophia_operator.core.words import count, several, span
 
 #: An Event takes 1,024 characters.
 _EVENT: Final = 1000

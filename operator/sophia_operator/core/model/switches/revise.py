@@ -18,14 +18,15 @@ from sophia_operator.core.model.told import told_hash
 
 def seen(scene: Scene, here: Standing) -> Proof:
     """What was seen of what the gateway is to be told now: of something else nothing counts."""
-    if is_told(scene, here.shares, kept(scene, here.active)):
+    config_hash = told_hash(scene.spec, here.shares, kept(scene, here.active))
+    if is_told(scene, here.shares, config_hash):
         return prove(scene, here.shares)
     return Proof(proved=False)
 
 
-def is_told(scene: Scene, wanted: Mapping[str, int], after: tuple[str, ...]) -> bool:
+def is_told(scene: Scene, wanted: Mapping[str, int], config_hash: str) -> bool:
     """Whether the gateway is told that by the revision in the status."""
-    same = scene.status.config_hash == told_hash(scene.spec, wanted, after)
+    same = scene.status.config_hash == config_hash
     return same and dict(wanted) == dict(told_shares(scene)) and scene.status.revision > 0
 
 
@@ -33,7 +34,8 @@ def with_revision(scene: Scene, proof: Proof, draft: Draft) -> SwitchPlan:
     """The plan, with a new revision if the gateway is told something else by it."""
     status, told = scene.status, shares(draft.active, draft.switch)
     after = _fallbacks(scene, draft)
-    anew = bool(told) and not is_told(scene, told, after)
+    config_hash = told_hash(scene.spec, told, after) if told else None
+    anew = config_hash is not None and not is_told(scene, told, config_hash)
     revision = highest(scene) + 1 if anew else status.revision
     revision_at = scene.now if anew else status.revision_at
     if proof.proved and not anew:
@@ -61,7 +63,7 @@ def with_revision(scene: Scene, proof: Proof, draft: Draft) -> SwitchPlan:
         hold_until=draft.hold_until,
         better_since=draft.candidate.since if draft.candidate is not None else None,
         told=draft.told,
-        config_hash=told_hash(scene.spec, told, after) if told else None,
+        config_hash=config_hash,
         lagging=lagging,
         notices=tuple(notices),
     )

@@ -9,12 +9,10 @@ from typing import Final
 
 from sophia_operator.api.model_endpoint import Model
 from sophia_operator.api.model_route import ModelRouteSpec
-from sophia_operator.api.model_route_status import ModelRouteStatus, ModelState, SwitchKind
+from sophia_operator.api.model_route_status import ModelRouteStatus, ModelState
 from sophia_operator.core.model.plan_values import ModelHealth, Ranking
 from sophia_operator.core.model.views import ModelRouteObserved, ModelRouteView
 
-#: These move traffic step by step, and may be held or reverted.
-BY_STAGES: Final = frozenset({SwitchKind.FAILBACK, SwitchKind.BETTER})
 _NOTHING: Final = Decimal(0)
 
 

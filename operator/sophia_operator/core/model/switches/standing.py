@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sophia_operator.api.model_route_status import SwitchStatus
-from sophia_operator.core.model.switches.scene import BY_STAGES, Scene
+from sophia_operator.api.model_route_status import BY_STAGES, SwitchStatus
+from sophia_operator.core.model.switches.scene import Scene
 
 ALL: Final = 100
 
