@@ -12,12 +12,12 @@ from typing import Final
 
 import httpx
 
+from sophia_operator.adapters import http_answers
 from sophia_operator.adapters.model_words import message_in, shown
 from sophia_operator.core.model.findings import ModelFailure, ModelFault
 
-#: What is raised for what the network or a server does. A group comes from a port that no socket has; ValueError from
-#: text that no request can hold.
-FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError, ExceptionGroup)
+#: What is raised for what the network or a server does.
+FAILURES: Final = (*http_answers.FAILURES, OSError)
 
 
 def of_status(
