@@ -12,9 +12,10 @@ from sophia_operator.api.release import Intent
 from sophia_operator.cli import cache_app, live, model_app, pools, steer, tables
 from sophia_operator.cli import lint as linter
 from sophia_operator.cli.objects import parse_pool, parse_release, parse_service
-from sophia_operator.cli.options import with_session
+from sophia_operator.cli.options import confirm, with_session
 from sophia_operator.cli.picture import draw
-from sophia_operator.cli.session import Api, Exit, NothingToDoError, Session
+from sophia_operator.cli.session import Api, Session
+from sophia_operator.cli.showing import exit_code, show_all, show_one, show_words
 from sophia_operator.core.explain import explain as explained
 from sophia_operator.core.situation import Situation, situate
 
@@ -73,15 +74,11 @@ def get(
 ) -> None:
     """List services: what serves, what rolls out."""
     api = session.api()
+    if name is not None and session.as_json:
+        session.print_json(api.service(name))
+        return
     found = [api.service(name)] if name is not None else api.services(everywhere=everywhere)
-    if session.as_json:
-        session.print_json(found[0] if name is not None else {"apiVersion": "v1", "kind": "List", "items": found})
-        return
-    if not found:
-        session.say(f"no ManagedServices {'anywhere' if everywhere else f'in namespace {api.namespace}'}")
-        return
-    table = tables.services([parse_service(o) for o in found], session.now(), namespaces=everywhere)
-    tables.show(session.console, table)
+    show_all(session, api, "ManagedService", found, parse=parse_service, listed=tables.services, everywhere=everywhere)
 
 
 @app.command(short_help="Show a rollout, or follow it with --watch.")
@@ -114,7 +111,7 @@ def status(
         )
     else:
         session.console.print(draw(situation, session.now(), width=session.console.width))
-    raise typer.Exit(_judge(situation))
+    raise typer.Exit(exit_code(healthy=situation.is_healthy))
 
 
 @app.command(short_help="Say in words why it holds or failed.")
@@ -126,12 +123,7 @@ def explain(session: Session, name: Name) -> None:
     """
     situation = _look(session, session.api(), name)
     lines = explained(situation.service, situation.releases, session.now())
-    if session.as_json:
-        session.print_json({"healthy": situation.is_healthy, "explanation": lines})
-    else:
-        for line in lines:
-            session.say(line)
-    raise typer.Exit(_judge(situation))
+    show_words(session, lines, healthy=situation.is_healthy)
 
 
 @app.command(short_help="List its releases, and how each ended.")
@@ -168,21 +160,11 @@ def pool(
     api = session.api()
     if name is None:
         found = api.pools(everywhere=everywhere)
-        if session.as_json:
-            session.print_json({"apiVersion": "v1", "kind": "List", "items": found})
-        elif not found:
-            session.say(f"no ConnectionPools {'anywhere' if everywhere else f'in namespace {api.namespace}'}")
-        else:
-            table = pools.listed([parse_pool(o) for o in found], session.now(), namespaces=everywhere)
-            tables.show(session.console, table)
+        show_all(session, api, "ConnectionPool", found, parse=parse_pool, listed=pools.listed, everywhere=everywhere)
         return
     obj = api.pool(name)
     seen = parse_pool(obj)
-    if session.as_json:
-        session.print_json({"healthy": pools.is_healthy(seen), "pool": obj})
-    else:
-        session.console.print(pools.draw(seen, session.now()))
-    raise typer.Exit(Exit.OK if pools.is_healthy(seen) else Exit.BAD)
+    show_one(session, "pool", obj, seen, pools.draw, healthy=pools.is_healthy(seen))
 
 
 @app.command()
@@ -247,12 +229,12 @@ def rollback(
     api = session.api()
     decided = steer.rollback(_look(session, api, name), to)
     if isinstance(decided, steer.Order):
-        _confirm(decided.ask, yes=yes)
+        confirm(decided.ask, yes=yes)
         _carry_out(session, api, name, decided, reason)
         return
     owner = steer.gitops_owner(api.service(name))
     hint = f" {owner} keeps this object as Git says and will undo it: change Git as well." if owner else ""
-    _confirm(decided.ask + hint, yes=yes)
+    confirm(decided.ask + hint, yes=yes)
     api.patch_service(name, decided.operations)
     if session.as_json:
         session.print_json({"managedService": name, "restored": decided.release})
@@ -277,21 +259,6 @@ def lint(
 def _look(session: Session, api: Api, name: str) -> Situation:
     service = parse_service(api.service(name))
     return situate(service, [parse_release(r) for r in api.releases(name)], session.now())
-
-
-def _judge(situation: Situation) -> int:
-    return Exit.OK if situation.is_healthy else Exit.BAD
-
-
-def _confirm(question: str | None, *, yes: bool) -> None:
-    if question is None or yes:
-        return
-    try:
-        agreed = typer.confirm(question, err=True)
-    except typer.Abort:
-        agreed = False
-    if not agreed:
-        raise NothingToDoError("not confirmed (--yes does it without asking); nothing was changed")
 
 
 def _carry_out(session: Session, api: Api, name: str, order: steer.Order, reason: str | None) -> None:

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from sophia_operator.cli import caches, flushes, tables
+from sophia_operator.cli import caches, flushes
 from sophia_operator.cli.objects import parse_tier
-from sophia_operator.cli.options import with_session
-from sophia_operator.cli.session import Exit, NothingToDoError, Session
+from sophia_operator.cli.options import confirm, with_session
+from sophia_operator.cli.session import Session
+from sophia_operator.cli.showing import show_all, show_one
 
 app = typer.Typer(
     name="cache",
@@ -30,13 +31,7 @@ def list_(
     """List tiers: level, health, memory, hits."""
     api = session.api()
     found = api.tiers(everywhere=everywhere)
-    if session.as_json:
-        session.print_json({"apiVersion": "v1", "kind": "List", "items": found})
-    elif not found:
-        session.say(f"no CacheTiers {'anywhere' if everywhere else f'in namespace {api.namespace}'}")
-    else:
-        table = caches.listed([parse_tier(o) for o in found], session.now(), namespaces=everywhere)
-        tables.show(session.console, table)
+    show_all(session, api, "CacheTier", found, parse=parse_tier, listed=caches.listed, everywhere=everywhere)
 
 
 @app.command(short_help="Show a tier.")
@@ -48,11 +43,7 @@ def status(session: Session, name: Name) -> None:
     """
     obj = session.api().tier(name)
     seen = parse_tier(obj)
-    if session.as_json:
-        session.print_json({"healthy": caches.is_healthy(seen), "tier": obj})
-    else:
-        session.console.print(caches.draw(seen, session.now()))
-    raise typer.Exit(Exit.OK if caches.is_healthy(seen) else Exit.BAD)
+    show_one(session, "tier", obj, seen, caches.draw, healthy=caches.is_healthy(seen))
 
 
 @app.command(short_help="Take entries away, at a pace.")
@@ -113,19 +104,9 @@ def flush(
         order = flushes.stop(tier)
     else:
         order = flushes.begin(tier, session.now(), scope=scope, instant=instant, rate=rate, name=flush_name)
-    if order.ask is not None and not yes:
-        _confirm(order.ask)
+    confirm(order.ask, yes=yes)
     api.patch_tier(name, order.operations)
     if session.as_json:
         session.print_json({"cacheTier": name, "flush": order.name})
     else:
         session.say(f"CacheTier {name}, flush {order.name}: {order.follows}.")
-
-
-def _confirm(question: str) -> None:
-    try:
-        agreed = typer.confirm(question, err=True)
-    except typer.Abort:
-        agreed = False
-    if not agreed:
-        raise NothingToDoError("not confirmed (--yes does it without asking); nothing was changed")

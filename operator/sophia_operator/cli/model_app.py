@@ -7,10 +7,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sophia_operator.cli import model_words, models, pins, tables
+from sophia_operator.cli import model_words, models, pins
 from sophia_operator.cli.objects import parse_route
 from sophia_operator.cli.options import with_session
-from sophia_operator.cli.session import Api, Exit, Session
+from sophia_operator.cli.session import Api, Session
+from sophia_operator.cli.showing import show_all, show_one, show_words
 
 
 class _StatusByDefault(TyperGroup):
@@ -42,13 +43,7 @@ def list_(
     """List routes: which model serves, which is the best, how they are."""
     api = session.api()
     found = api.routes(everywhere=everywhere)
-    if session.as_json:
-        session.print_json({"apiVersion": "v1", "kind": "List", "items": found})
-    elif not found:
-        session.say(f"no ModelRoutes {'anywhere' if everywhere else f'in namespace {api.namespace}'}")
-    else:
-        table = models.listed([parse_route(o) for o in found], session.now(), namespaces=everywhere)
-        tables.show(session.console, table)
+    show_all(session, api, "ModelRoute", found, parse=parse_route, listed=models.listed, everywhere=everywhere)
 
 
 @app.command(short_help="Show the scoreboard of a route.")
@@ -60,11 +55,7 @@ def status(session: Session, name: Name) -> None:
     """
     obj = session.api().route(name)
     seen = parse_route(obj)
-    if session.as_json:
-        session.print_json({"healthy": models.is_healthy(seen), "route": obj})
-    else:
-        session.console.print(models.draw(seen, session.now()))
-    raise typer.Exit(Exit.OK if models.is_healthy(seen) else Exit.BAD)
+    show_one(session, "route", obj, seen, models.draw, healthy=models.is_healthy(seen))
 
 
 @app.command(short_help="Say in words why that model serves.")
@@ -75,13 +66,7 @@ def explain(session: Session, name: Name) -> None:
     Exit code 1 when clients are not served by a model that works, or something waits for a person.
     """
     seen = parse_route(session.api().route(name))
-    lines = model_words.explain(seen, session.now())
-    if session.as_json:
-        session.print_json({"healthy": models.is_healthy(seen), "explanation": lines})
-    else:
-        for line in lines:
-            session.say(line)
-    raise typer.Exit(Exit.OK if models.is_healthy(seen) else Exit.BAD)
+    show_words(session, model_words.explain(seen, session.now()), healthy=models.is_healthy(seen))
 
 
 @app.command(short_help="Send all requests to one model, at once.")

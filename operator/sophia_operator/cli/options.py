@@ -1,4 +1,4 @@
-"""The global options, which every command takes, before or after its name; and errors as exit codes."""
+"""The global options, which every command takes, before or after its name; questions, and errors as exit codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Concatenate, Final, ParamSpec
 
 import typer
 
-from sophia_operator.cli.session import CliError, Session
+from sophia_operator.cli.session import CliError, NothingToDoError, Session
 
 _PANEL: Final = "Global options"
 P = ParamSpec("P")
@@ -77,6 +77,18 @@ def with_session(function: Callable[Concatenate[Session, P], None]) -> Callable[
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
+
+
+def confirm(question: str | None, *, yes: bool) -> None:
+    """Ask, unless there is no question or `--yes` answered it. Raises NothingToDoError when the answer is no."""
+    if question is None or yes:
+        return
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        raise NothingToDoError("not confirmed (--yes does it without asking); nothing was changed")
 
 
 def _session_of(context: typer.Context) -> Session:
