@@ -65,11 +65,6 @@ async def _configure(session: Session, _: NodeRequest, command: NodeCommand, __:
             await session.ask("CONFIG", "SET", name, value)
 
 
-async def _load_users(session: Session, _: NodeRequest, __: NodeCommand, ___: _Address | None) -> None:
-    # Redis 7.0 then ends every connection of the file's users, this one included, after it answered.
-    await session.ask("ACL", "LOAD")
-
-
 async def _add_passwords(session: Session, _: NodeRequest, command: NodeCommand, __: _Address | None) -> None:
     # Those that they have stay valid, so nobody is disconnected, and nodes that have only those follow on.
     for user, password in command.passwords:
@@ -121,7 +116,6 @@ _VERBS: Final[Mapping[NodeVerb, _Carry]] = {
     NodeVerb.HAND_OVER: _hand_over,
     NodeVerb.CANCEL_HAND_OVER: _cancel_hand_over,
     NodeVerb.CONFIGURE: _configure,
-    NodeVerb.LOAD_USERS: _load_users,
     NodeVerb.ADD_PASSWORDS: _add_passwords,
     NodeVerb.DISCONNECT_CLIENTS: _disconnect_clients,
 }

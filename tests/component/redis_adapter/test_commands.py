@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from hack.rig.redis import RedisServer, replica_of
-from hack.rig.redis_base import ADMIN, ADMIN_PASSWORD, CLIENT, CLIENT_PASSWORD, USERS
+from hack.rig.redis_base import ADMIN, ADMIN_PASSWORD, CLIENT, CLIENT_PASSWORD
 from hack.rig.waiting import until
 from sophia_operator.adapters.redis import RedisCaches
 from sophia_operator.api.cache_tier_status import NodeRole
@@ -122,18 +122,6 @@ async def test_settings_are_set_all_or_none(caches: RedisCaches, fresh: RedisSer
     assert await caches.command(to(fresh), _command(NodeVerb.CONFIGURE), None) is None
 
 
-async def test_users_are_loaded_also_when_that_ends_the_connection(caches: RedisCaches, fresh: RedisServer) -> None:
-    seen(await caches.node(to(fresh)))
-    fresh.write_users([*USERS, "user another on >word ~* &* +@all"])
-    for _ in range(3):
-        assert await caches.command(to(fresh), _command(NodeVerb.LOAD_USERS), None) is None
-        assert seen(await caches.node(to(fresh))).check_failure is None
-    assert seen(await caches.node(to(fresh, username="another", password="word"))).check_failure is None
-    fresh.write_users(["user nonsense"])
-    (fresh.users_file).write_text("nonsense\n")
-    assert failed(await caches.command(to(fresh), _command(NodeVerb.LOAD_USERS), None)).fault is CacheFault.OTHER
-
-
 async def test_passwords_are_added_to_those_that_users_have_and_nobody_is_disconnected(
     caches: RedisCaches, fresh: RedisServer
 ) -> None:
@@ -188,7 +176,7 @@ def _operators(server: RedisServer) -> set[bytes]:
 
 async def test_a_user_that_may_not_say_so(caches: RedisCaches, lasting: RedisServer) -> None:
     request = to(lasting, username=CLIENT, password=CLIENT_PASSWORD)
-    for verb in (NodeVerb.PROMOTE, NodeVerb.CANCEL_HAND_OVER, NodeVerb.LOAD_USERS, NodeVerb.DISCONNECT_CLIENTS):
+    for verb in (NodeVerb.PROMOTE, NodeVerb.CANCEL_HAND_OVER, NodeVerb.DISCONNECT_CLIENTS):
         failure = failed(await caches.command(request, _command(verb), None))
         assert failure.fault is CacheFault.NO_PERMISSION, verb
         assert CLIENT_PASSWORD not in failure.message

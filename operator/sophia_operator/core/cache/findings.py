@@ -113,7 +113,6 @@ class NodeVerb(StrEnum):
     HAND_OVER = "HandOver"  # FAILOVER TO <target address> <port> TIMEOUT <ms>: pauses writes until the target has all
     CANCEL_HAND_OVER = "CancelHandOver"  # FAILOVER ABORT
     CONFIGURE = "Configure"  # CONFIG SET of `settings`, all in one
-    LOAD_USERS = "LoadUsers"  # ACL LOAD
     #: ACL SETUSER <user> #<hash> for each of `passwords`, beside those that it has; CONFIG SET masterauth.
     ADD_PASSWORDS = "AddPasswords"
     DISCONNECT_CLIENTS = "DisconnectClients"  # CLIENT KILL TYPE normal: so that they look up the Service anew
