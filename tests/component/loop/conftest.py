@@ -29,6 +29,29 @@ class Server(Api):
         return self._send("PATCH", path, change, headers={"Content-Type": "application/merge-patch+json"})
 
 
+class Site:
+    """The test's namespace, as another writer sees it."""
+
+    def __init__(self, api: Server, namespace: str) -> None:
+        self.api = api
+        self.namespace = namespace
+
+    def path(self, api_version: str, plural: str, name: str = "") -> str:
+        """Where the API has the objects of a kind, or one of them."""
+        root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
+        return f"{root}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+
+    def create(self, api_version: str, plural: str, obj: dict[str, Any]) -> dict[str, Any]:
+        """Create an object there."""
+        obj = obj | {"metadata": obj["metadata"] | {"namespace": self.namespace}}
+        return self.api.post(self.path(api_version, plural), obj)
+
+    def items(self, api_version: str, plural: str) -> dict[str, dict[str, Any]]:
+        """All objects of a kind, by name."""
+        found = self.api.get(self.path(api_version, plural))["items"]
+        return {o["metadata"]["name"]: o for o in found}
+
+
 @pytest.fixture(scope="session")
 def api(apiserver: Path) -> Iterator[Server]:
     """The API server with our CRDs, as its administrator sees it."""

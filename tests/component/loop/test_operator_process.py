@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from hack.cluster.daemons import free_ports
-from tests.component.loop.conftest import ROOT, Server
+from tests.component.loop.conftest import ROOT, Server, Site
 from tests.support.fake_cluster_harness import managed_service
 
 pytestmark = pytest.mark.apiserver
@@ -93,28 +93,15 @@ async def wait_until(check: Callable[[], Any], what: str) -> Any:
         await asyncio.sleep(0.1)
 
 
-@dataclass
-class Site:
-    """The test's namespace."""
-
-    api: Server
-    namespace: str
-
-    def path(self, api_version: str, plural: str, name: str = "") -> str:
-        root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
-        return f"{root}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
-
-    def items(self, api_version: str, plural: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.api.get(self.path(api_version, plural))["items"]
-        return found
+class ServiceSite(Site):
+    """The test's namespace, with a service in it."""
 
     def service(self) -> dict[str, Any]:
         return self.api.get(self.path("sophia.ai/v1alpha1", "managedservices", "app"))
 
-    def create(self) -> None:
+    def create_service(self) -> None:
         obj = managed_service(traffic={"none": {}}, rollout={"gates": [], "drainSeconds": 0})
-        obj["metadata"]["namespace"] = self.namespace
-        self.api.post(self.path("sophia.ai/v1alpha1", "managedservices"), obj)
+        self.create("sophia.ai/v1alpha1", "managedservices", obj)
 
     def stable(self) -> str | None:
         stable = self.service().get("status", {}).get("stable")
@@ -122,7 +109,7 @@ class Site:
 
     def run_pods(self, release: str) -> None:
         """What the Deployment's controller, the kubelet and the endpoints' controller would do."""
-        (deployment,) = [d for d in self.items("apps/v1", "deployments") if d["metadata"]["name"] == release]
+        deployment = self.items("apps/v1", "deployments")[release]
         template = deployment["spec"]["template"]
         pods = [f"{release}-5d8c7-{i}" for i in range(deployment["spec"]["replicas"])]
         for name in pods:
@@ -135,7 +122,7 @@ class Site:
             self.path("apps/v1", "deployments", release) + "/status",
             {"status": {"observedGeneration": 1, "replicas": len(pods), "updatedReplicas": len(pods)}},
         )
-        for service in self.items("v1", "services"):
+        for service in self.items("v1", "services").values():
             if service["spec"]["selector"]["sophia.ai/release"] == release:
                 self.publish(service, pods)
 
@@ -152,33 +139,31 @@ class Site:
 
     def releases(self) -> dict[str, str]:
         found = self.items("sophia.ai/v1alpha1", "releases")
-        return {r["metadata"]["name"]: r.get("status", {}).get("state", "") for r in found}
+        return {name: r.get("status", {}).get("state", "") for name, r in found.items()}
 
 
 @pytest.fixture
-def site(api: Server, namespace: str) -> Site:
-    return Site(api, namespace)
+def site(api: Server, namespace: str) -> ServiceSite:
+    return ServiceSite(api, namespace)
 
 
-async def serve(site: Site) -> None:
+async def serve(site: ServiceSite) -> None:
     """A service with its first release in place."""
-    site.create()
+    site.create_service()
     await wait_until(lambda: site.items("apps/v1", "deployments"), "a Deployment")
     site.run_pods("app-1")
     await wait_until(lambda: site.stable() == "app-1", "app-1 serves")
 
 
-async def test_a_service_comes_up_without_the_gateway_api(site: Site, start: Start) -> None:
+async def test_a_service_comes_up_without_the_gateway_api(site: ServiceSite, start: Start) -> None:
     operator = await start()
     await serve(site)
-    await wait_until(
-        lambda: "app" in [s["metadata"]["name"] for s in site.items("v1", "services")], "the plain Service"
-    )
+    await wait_until(lambda: "app" in site.items("v1", "services"), "the plain Service")
     await wait_until(lambda: _is_ready(operator), "it is ready")
     assert await operator.health("/healthz") == 200
 
 
-async def test_the_framework_writes_nothing_but_its_finalizer(site: Site, start: Start) -> None:
+async def test_the_framework_writes_nothing_but_its_finalizer(site: ServiceSite, start: Start) -> None:
     await start()
     await serve(site)
     meta = site.service()["metadata"]
@@ -191,12 +176,12 @@ async def test_the_framework_writes_nothing_but_its_finalizer(site: Site, start:
     assert set(fields) == {"f:metadata"}
     assert set(fields["f:metadata"]) == {"f:finalizers"}
     for kind in (("sophia.ai/v1alpha1", "releases"), ("apps/v1", "deployments"), ("v1", "services")):
-        for child in site.items(*kind):
+        for child in site.items(*kind).values():
             managers = {e["manager"] for e in child["metadata"]["managedFields"]}
             assert managers <= {"sophia-operator", "sophia-operator-status", "python-httpx"}
 
 
-async def test_a_settled_service_causes_no_requests(site: Site, start: Start) -> None:
+async def test_a_settled_service_causes_no_requests(site: ServiceSite, start: Start) -> None:
     operator = await start()
     await serve(site)
 
@@ -212,7 +197,7 @@ async def test_a_settled_service_causes_no_requests(site: Site, start: Start) ->
     await wait_until(quiet, "no request for a while")
 
 
-async def test_deleting_a_service_ends_its_loop_and_removes_its_series(site: Site, start: Start) -> None:
+async def test_deleting_a_service_ends_its_loop_and_removes_its_series(site: ServiceSite, start: Start) -> None:
     operator = await start()
     await serve(site)
     assert f'namespace="{site.namespace}"' in await operator.metrics()
@@ -225,9 +210,9 @@ async def _without_series(operator: Process, namespace: str) -> bool:
     return f'namespace="{namespace}"' not in await operator.metrics()
 
 
-async def test_a_killed_operator_goes_on_where_it_was(site: Site, start: Start) -> None:
+async def test_a_killed_operator_goes_on_where_it_was(site: ServiceSite, start: Start) -> None:
     operator = await start()
-    site.create()
+    site.create_service()
     await wait_until(lambda: site.items("apps/v1", "deployments"), "a Deployment")
     await operator.stop(signal.SIGKILL)
     site.run_pods("app-1")
@@ -237,7 +222,7 @@ async def test_a_killed_operator_goes_on_where_it_was(site: Site, start: Start) 
     assert site.releases() == {"app-1": "Promoted"}
 
 
-async def test_a_standby_takes_over_from_one_that_ends(site: Site, start: Start) -> None:
+async def test_a_standby_takes_over_from_one_that_ends(site: ServiceSite, start: Start) -> None:
     first = await start(identity="first")
     await wait_until(lambda: _leads(first), "the first acts")
     second = await start(identity="second")
@@ -257,18 +242,18 @@ async def _leads(operator: Process) -> bool:
     return await _is_ready(operator) and "sophia_leader 1.0" in await operator.metrics()
 
 
-async def test_it_ends_when_it_loses_its_lease(site: Site, start: Start) -> None:
+async def test_it_ends_when_it_loses_its_lease(site: ServiceSite, start: Start) -> None:
     operator = await start()
     await wait_until(lambda: _leads(operator), "it acts")
     lease = site.path("coordination.k8s.io/v1", "leases", "sophia-operator")
     site.api.patch(lease, {"spec": {"holderIdentity": "usurper"}})
     async with asyncio.timeout(20):
         assert await operator.process.wait() == 1
-    site.create()
+    site.create_service()
     assert site.releases() == {}
 
 
-async def test_logs_are_json_and_hold_no_secret(site: Site, start: Start) -> None:
+async def test_logs_are_json_and_hold_no_secret(site: ServiceSite, start: Start) -> None:
     operator = await start("--log-level=debug")
     secret = {"metadata": {"name": "key"}, "stringData": {"password": "hunter2-and-more"}}
     site.api.post(site.path("v1", "secrets"), secret)
@@ -278,7 +263,7 @@ async def test_logs_are_json_and_hold_no_secret(site: Site, start: Start) -> Non
     site.api.put(site.path("sophia.ai/v1alpha1", "managedservices", "app"), service)
     await wait_until(lambda: "app-2" in site.releases(), "a release with the Secret")
     copies = await wait_until(
-        lambda: [s for s in site.items("v1", "secrets") if s["metadata"]["name"] != "key"], "a copy of the Secret"
+        lambda: [s for name, s in site.items("v1", "secrets").items() if name != "key"], "a copy of the Secret"
     )
     assert copies[0]["immutable"] is True
     text = operator.log.read_text()

@@ -11,7 +11,7 @@ import pytest
 
 from sophia_operator.core.model import names
 from sophia_operator.core.names import MANAGER
-from tests.component.loop.conftest import Server
+from tests.component.loop.conftest import Server, Site
 from tests.component.loop.conftest import api as api  # noqa: PLC0414 - fixtures, handed on by their names
 from tests.component.loop.conftest import apiserver as apiserver  # noqa: PLC0414
 from tests.component.loop.conftest import namespace as namespace  # noqa: PLC0414
@@ -27,24 +27,8 @@ _API = "sophia.ai/v1alpha1"
 _NOWHERE = "192.0.2.10"
 
 
-class Site:
-    """The test's namespace."""
-
-    def __init__(self, api: Server, namespace: str) -> None:
-        self.api = api
-        self.namespace = namespace
-
-    def path(self, api_version: str, plural: str, name: str = "") -> str:
-        root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
-        return f"{root}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
-
-    def create(self, api_version: str, plural: str, obj: dict[str, Any]) -> dict[str, Any]:
-        obj = obj | {"metadata": obj["metadata"] | {"namespace": self.namespace}}
-        return self.api.post(self.path(api_version, plural), obj)
-
-    def items(self, api_version: str, plural: str) -> dict[str, dict[str, Any]]:
-        found = self.api.get(self.path(api_version, plural))["items"]
-        return {o["metadata"]["name"]: o for o in found}
+class RouteSite(Site):
+    """The test's namespace, with a route in it."""
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.items(_API, "modelroutes")[NAME].get("status", {})
@@ -124,7 +108,7 @@ async def more_passes(operator: Process, count: int) -> None:
 async def test_a_route_from_its_secrets_to_its_deletion(
     api: Server, namespace: str, start: Start, models: dict[str, OpenAiServer]
 ) -> None:
-    site = Site(api, namespace)
+    site = RouteSite(api, namespace)
     operator = await start()
     site.create("v1", "secrets", secret("primary-key", **{"api-key": key_of("primary")}))
     site.create(_API, "modelroutes", route(models))
@@ -167,7 +151,7 @@ async def test_a_route_in_calm_is_not_written_to_on_a_real_server(
     api: Server, namespace: str, start: Start, models: dict[str, OpenAiServer]
 ) -> None:
     """What the API server adds by itself is no drift, and no status is written twice."""
-    site = Site(api, namespace)
+    site = RouteSite(api, namespace)
     operator = await start()
     for name in models:
         site.create("v1", "secrets", secret(f"{name}-key", **{"api-key": key_of(name)}))

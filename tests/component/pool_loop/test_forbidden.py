@@ -13,7 +13,7 @@ from tests.component.loop.conftest import Server
 from tests.component.loop.conftest import api as api  # noqa: PLC0414 - fixtures, handed on by their names
 from tests.component.loop.conftest import apiserver as apiserver  # noqa: PLC0414
 from tests.component.loop.conftest import namespace as namespace  # noqa: PLC0414
-from tests.component.loop.test_operator_process import Site, Start, serve, wait_until
+from tests.component.loop.test_operator_process import ServiceSite, Start, serve, wait_until
 from tests.component.loop.test_operator_process import start as start  # noqa: PLC0414
 
 pytestmark = pytest.mark.apiserver
@@ -56,7 +56,7 @@ async def test_services_are_rolled_out_and_the_log_says_what_is_missing(
     api: Server, namespace: str, apiserver: Path, start: Start, tmp_path: Path
 ) -> None:
     kubeconfig = of_the_version_before(api, namespace, apiserver, tmp_path)
-    site = Site(api, namespace)
+    site = ServiceSite(api, namespace)
     operator = await start(f"--kubeconfig={kubeconfig}")
     await serve(site)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sophia_operator.core.pool import names
-from tests.component.loop.conftest import Server
+from tests.component.loop.conftest import Server, Site
 from tests.component.loop.conftest import api as api  # noqa: PLC0414 - fixtures, handed on by their names
 from tests.component.loop.conftest import apiserver as apiserver  # noqa: PLC0414
 from tests.component.loop.conftest import namespace as namespace  # noqa: PLC0414
@@ -21,24 +21,8 @@ pytestmark = pytest.mark.apiserver
 _API = "sophia.ai/v1alpha1"
 
 
-class Site:
-    """The test's namespace."""
-
-    def __init__(self, api: Server, namespace: str) -> None:
-        self.api = api
-        self.namespace = namespace
-
-    def path(self, api_version: str, plural: str, name: str = "") -> str:
-        root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
-        return f"{root}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
-
-    def create(self, api_version: str, plural: str, obj: dict[str, Any]) -> dict[str, Any]:
-        obj = obj | {"metadata": obj["metadata"] | {"namespace": self.namespace}}
-        return self.api.post(self.path(api_version, plural), obj)
-
-    def items(self, api_version: str, plural: str) -> dict[str, dict[str, Any]]:
-        found = self.api.get(self.path(api_version, plural))["items"]
-        return {o["metadata"]["name"]: o for o in found}
+class PoolSite(Site):
+    """The test's namespace, with a pool in it."""
 
     def pool(self) -> dict[str, Any]:
         return self.items(_API, "connectionpools")["orders"]
@@ -58,7 +42,7 @@ class Site:
 
 
 async def test_a_pool_from_its_secret_to_its_deletion(api: Server, namespace: str, start: Start) -> None:
-    site = Site(api, namespace)
+    site = PoolSite(api, namespace)
     operator = await start("--pgbouncer-image=pgbouncer:of-the-test")
     site.create(_API, "connectionpools", connection_pool(database={"host": "no-such-host.invalid"}))
     await wait_until(lambda: site.condition("Stalled").get("reason") == "SecretNotFound", "the Secret is missed")
@@ -106,7 +90,7 @@ async def test_a_pool_from_its_secret_to_its_deletion(api: Server, namespace: st
 
 async def test_a_settled_pool_is_not_written_to_on_a_real_server(api: Server, namespace: str, start: Start) -> None:
     """What the API server adds by itself is no drift, and no status is written twice."""
-    site = Site(api, namespace)
+    site = PoolSite(api, namespace)
     operator = await start()
     site.create("v1", "secrets", secret())
     site.create(_API, "connectionpools", connection_pool(database={"host": "no-such-host.invalid"}))
