@@ -166,3 +166,6 @@ class ActRequest:
     #: over is listed as long as its RecoveryAction is there: an effect that lasts ends when that is deleted.
     may_begin: bool = False
     symptom: Symptom | None = None
+    #: When the incident began that it answers: what the target did by itself since then may be all that was needed.
+    #: None when a person asked for it.
+    since: datetime | None = None
