@@ -141,6 +141,12 @@ class Api:
             for line in answer.iter_lines():
                 yield json.loads(line)
 
+    def user(self) -> str:
+        """Who this client is for the API server."""
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        found = self.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", json=review)
+        return str(found["status"]["userInfo"]["username"])
+
     def logs(self, namespace: str, pod: str, *, previous: bool = False) -> str:
         """Log of a pod with one container."""
         params = {"previous": "true"} if previous else {}

@@ -1,0 +1,91 @@
+"""Everything fails at once: that has one cause, which no act on one of them mends, so nobody acts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from hack.rig.caches import NAMESPACE, Cache
+from hack.rig.databases import Database
+from hack.rig.pools import Pool
+from hack.rig.recoveries import Policy, rule
+from tests.e2e.models.conftest import Served
+from tests.e2e.recovery.conftest import Ended
+
+_KINDS = ("ConnectionPool", "CacheTier", "ModelRoute")
+_RULES = [
+    rule("ConnectionLost", "Reconnect", forSeconds=10),
+    rule("SlowQueries", "CancelStatement", forSeconds=10, thresholdSeconds=5),
+    rule("HighMemory", "FlushNamespace", forSeconds=10, thresholdPercent=80),
+    rule("ModelTimeout", "SwitchModel", forSeconds=10),
+]
+#: Longer than any symptom would have to last to be answered.
+_WATCHED_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Everything:
+    """What can fail."""
+
+    lost: Pool
+    slow: Pool
+    cache: Cache
+    world: Served
+
+
+@pytest.fixture
+def everything(pooled: Callable[..., Pool], cached: Callable[..., Cache], served: Callable[..., Served]) -> Everything:
+    """Two pools, each with a database of its own, a cache and a route."""
+    lost = pooled(standbys=1)
+    other = Database(lost.api, lost.namespace, "other")
+    other.up()
+    slow = Pool(other, "reports")
+    slow.apply()
+    slow.wait_ready()
+    slow.wait_served()
+    cache = cached(namespaces=[NAMESPACE], managed={"maxMemoryMegabytes": 24, "evictionPolicy": "NoEviction"})
+    return Everything(lost, slow, cache, served(switch={"forSeconds": 120}))
+
+
+def test_storm_keeps_everybody_from_acting_until_it_is_over(
+    everything: Everything, policy: Policy, runs: Callable[..., Ended]
+) -> None:
+    lost, slow, cache, world = everything.lost, everything.slow, everything.cache, everything.world
+    storm = {"maxTargetsPercent": 50, "minTargets": 2, "cooldownSeconds": 3}
+    policy.apply(_KINDS, _RULES, storm=storm)
+    policy.wait_watching(4)
+
+    killed, standby = lost.database.primary(), lost.database.standby()
+    lost.database.wait_replayed(standby)
+    with slow.connect() as connection:
+        connection.execute("CREATE TABLE report (id int PRIMARY KEY)")
+        connection.execute("INSERT INTO report VALUES (1)")
+    blocking = runs(slow, "UPDATE report SET id = 1", "SELECT pg_sleep(600)")
+    with cache.client() as client:
+        count = 0
+        while int(client.info("memory")["used_memory"]) < 22 * 1024 * 1024:
+            cache.fill(200, prefix=f"emb:g1:{count}:", size=2000)
+            count += 200
+    world.models[0].control(fault="hang")
+    lost.database.kill(killed)
+
+    said = policy.wait_storm(True)
+    assert "of 4" in said["message"]
+    before = cache.count("emb:*")
+    time.sleep(_WATCHED_SECONDS)
+    assert policy.actions() == []
+    assert cache.count("emb:*") == before
+    assert world.route.status()["active"] == "primary"
+    assert not blocking.done()
+    assert {s["reason"] for s in policy.symptoms()} == {"StormActive"}
+    # All but one are mended: the storm is over, and the one that is left is answered.
+    lost.database.promote(standby)
+    cache.patch(flush={"name": "by-hand", "namespaceName": "emb"})
+    world.models[0].control(fault=None)
+    policy.wait_storm(False, seconds=90)
+    policy.wait_helped("CancelStatement", seconds=90)
+    assert blocking.result(timeout=30) is not None
+    assert [a["spec"]["action"] for a in policy.actions()] == ["CancelStatement"]
