@@ -78,8 +78,8 @@ def _pod_problem(pod: Mapping[str, Any]) -> PodProblem | None:
         where = f"pod {name}, container {container['name']}"
         if reason in _IMAGE_REASONS:
             return PodProblem(Reason.IMAGE_PULL_FAILED, f"{where}: {reason}: {message}".rstrip(": "))
-        if reason == "CrashLoopBackOff":
-            return PodProblem(Reason.CRASH_LOOP, f"{where}: ended {_restarts(container)}{_exit(container)}")
+        if ends_again_and_again(container):
+            return PodProblem(Reason.CRASH_LOOP, f"{where}: {how_it_ended(container)}")
         if reason in _START_REASONS:
             return PodProblem(Reason.NOT_READY, f"{where}: {reason}: {message}".rstrip(": "))
     for condition in pod["status"].get("conditions", ()):
@@ -90,6 +90,16 @@ def _pod_problem(pod: Mapping[str, Any]) -> PodProblem | None:
         ):
             return PodProblem(Reason.NOT_READY, f"pod {name} cannot be scheduled: {condition.get('message', '')}")
     return None
+
+
+def ends_again_and_again(container: Mapping[str, Any]) -> bool:
+    """Whether the kubelet holds the container back, since it ended again and again."""
+    return (container.get("waiting") or {}).get("reason") == "CrashLoopBackOff"
+
+
+def how_it_ended(container: Mapping[str, Any]) -> str:
+    """How often the container ended, and how the last time, in words."""
+    return f"ended {_restarts(container)}{_exit(container)}"
 
 
 def _end_of(pod: Mapping[str, Any]) -> PodProblem | None:

@@ -101,7 +101,7 @@ def _container(status: Mapping[str, Any]) -> dict[str, Any]:
         out["waiting"] = {key: waiting[key] for key in ("reason", "message") if waiting.get(key)}
     ended = status.get("state", {}).get("terminated") or status.get("lastState", {}).get("terminated")
     if ended:
-        out["ended"] = {key: ended[key] for key in ("reason", "exitCode") if ended.get(key) is not None}
+        out["ended"] = {key: ended[key] for key in ("reason", "exitCode", "finishedAt") if ended.get(key) is not None}
     return out
 
 

@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from sophia_operator.core.cache.names import LABEL_CACHE
@@ -19,12 +20,16 @@ from sophia_operator.core.names import LABEL_SERVICE
 from sophia_operator.core.pool.names import LABEL_POOL
 from sophia_operator.core.pool.servers import server_key
 from sophia_operator.ports import Object
+from sophia_operator.runtime.recovery import marks as recovery_marks
 from sophia_operator.runtime.slim import config_hash, slim
 
 Name = tuple[str, str]
 
 #: Labels that name the object that another one belongs to.
 OWNER_LABELS: Final = (LABEL_SERVICE, LABEL_POOL, LABEL_CACHE, LABEL_ROUTE)
+
+#: Kinds whose objects recovery looks at namespace by namespace.
+_BY_NAMESPACE: Final = (*recovery_marks.TARGET_KINDS, "RecoveryPolicy", "RecoveryAction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class ObjectStore:
         self._entries: dict[str, dict[Name, _Entry]] = defaultdict(dict)
         self._by_owner: dict[tuple[str, str, str, str], set[str]] = defaultdict(set)
         self._by_mark: dict[tuple[str, str], set[Name]] = defaultdict(set)
+        self._by_namespace: dict[tuple[str, str], set[Name]] = defaultdict(set)
 
     def put(self, obj: Mapping[str, Any]) -> bool:
         """Take note of an object. Returns whether it says anything new: an older or equal version does not."""
@@ -72,7 +78,7 @@ class ObjectStore:
             content=content,
             owners=_owners(obj),
             hash=config_hash(obj),
-            marks=marks(obj),
+            marks=(*marks(obj), *recovery_marks.marks_of(obj)),
             fact=_fact(obj),
         )
         if before is not None:
@@ -82,6 +88,8 @@ class ObjectStore:
             self._by_owner[kind, name[0], label, owner].add(name[1])
         for mark in entry.marks:
             self._by_mark[kind, mark].add(name)
+        if kind in _BY_NAMESPACE:
+            self._by_namespace[kind, name[0]].add(name)
         return before is None or (before.uid, before.content, before.hash) != (entry.uid, entry.content, entry.hash)
 
     def discard(self, obj: Mapping[str, Any]) -> bool:
@@ -136,6 +144,31 @@ class ObjectStore:
         found = (self._entries["Pod"][namespace, name].fact for name in names)
         return frozenset(address for address in found if isinstance(address, str))
 
+    def in_namespace(self, kind: str, namespace: str) -> Sequence[Object]:
+        """Objects of that namespace, by name: of a kind that recovery acts on, of its policies, or of its actions."""
+        return [self._entries[kind][name].load() for name in sorted(self._by_namespace.get((kind, namespace), ()))]
+
+    def acts_on(self, kind: str, namespace: str, name: str) -> Sequence[Object]:
+        """RecoveryActions whose target that object is."""
+        return self._marked("RecoveryAction", recovery_marks.target_mark(namespace, kind, name))
+
+    def acting_in(self, namespace: str) -> Sequence[Object]:
+        """RecoveryActions of the namespace that were claimed and are not over."""
+        return self._marked("RecoveryAction", recovery_marks.acting_mark(namespace))
+
+    def moving_in(self, namespace: str) -> Sequence[Object]:
+        """Releases of the namespace whose rollout is under way."""
+        return self._marked("Release", recovery_marks.moving_mark(namespace))
+
+    def claims_since(self, since: datetime, now: datetime) -> Iterator[tuple[Name, datetime]]:
+        """RecoveryActions that count against budgets and were claimed since then, and when. Nothing is parsed."""
+        first = recovery_marks.milliseconds(since)
+        for mark in recovery_marks.claim_marks(since, now):
+            for name in self._by_mark.get(("RecoveryAction", mark), ()):
+                claimed = self._entries["RecoveryAction"][name].fact
+                if isinstance(claimed, int) and claimed > first:
+                    yield name, recovery_marks.moment(claimed)
+
     def config_hash(self, kind: str, namespace: str, name: str) -> str | None:
         """Hash of the content of a ConfigMap or Secret, or None when it is missing."""
         entry = self._entries[kind].get((namespace, name))
@@ -169,6 +202,10 @@ class ObjectStore:
             self._by_mark[kind, mark].discard(name)
             if not self._by_mark[kind, mark]:
                 del self._by_mark[kind, mark]
+        if kind in _BY_NAMESPACE:
+            self._by_namespace[kind, name[0]].discard(name)
+            if not self._by_namespace[kind, name[0]]:
+                del self._by_namespace[kind, name[0]]
 
 
 def _version(obj: Mapping[str, Any]) -> int:
@@ -182,18 +219,22 @@ def _owners(obj: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _fact(obj: Mapping[str, Any]) -> str | int | None:
-    """The connections that a ConnectionPool is granted; the address of a pod of one."""
+    """The connections that a ConnectionPool is granted; the address of a pod of one; when a RecoveryAction was claimed,
+    if it counts against budgets."""
     status = obj.get("status") or {}
     if obj["kind"] == "ConnectionPool":
         return int((status.get("budget") or {}).get("granted") or 0)
     if obj["kind"] == "Pod" and LABEL_POOL in (obj["metadata"].get("labels") or {}):
         return status.get("podIP") or None
+    if obj["kind"] == "RecoveryAction":
+        return recovery_marks.claim(obj)
     return None
 
 
 def marks(obj: Mapping[str, Any]) -> tuple[str, ...]:
     """The host names that an HTTPRoute claims (the empty one when it claims all), the server of a ConnectionPool, the
-    CacheTier itself and the place that it may share with others, or those that a Release is bound to."""
+    CacheTier itself and the place that it may share with others, those that a Release is bound to, or the target of a
+    RecoveryAction."""
     spec, namespace = obj.get("spec") or {}, obj["metadata"].get("namespace", "")
     if obj["kind"] == "HTTPRoute":
         return tuple(spec.get("hostnames") or ("",))
@@ -208,6 +249,9 @@ def marks(obj: Mapping[str, Any]) -> tuple[str, ...]:
         bindings = (spec.get("snapshot") or {}).get("bindings") or ()
         tiers = (part for b in bindings if b.get("kind") == "CacheTier" for part in (b, *(b.get("levels") or ())))
         return tuple({tier_mark(namespace, part["name"]): None for part in tiers})
+    if obj["kind"] == "RecoveryAction":
+        target = recovery_marks.target_of(obj)
+        return () if target is None else (recovery_marks.target_mark(namespace, *target),)
     return ()
 
 

@@ -11,6 +11,8 @@ from sophia_operator.core.cache.names import LABEL_CACHE
 from sophia_operator.core.model.names import LABEL_ROUTE
 from sophia_operator.core.names import LABEL_SERVICE
 from sophia_operator.core.pool.names import LABEL_POOL
+from sophia_operator.runtime.recovery import news
+from sophia_operator.runtime.slim import slim
 from sophia_operator.runtime.store import ObjectStore, marks
 
 #: Namespace and name of an object that has a loop.
@@ -26,6 +28,12 @@ SERVER: Final = "server"
 TIER: Final = "tier"
 #: Stands for how far the releases are that are bound to a CacheTier: (BOUND, "", tier mark).
 BOUND: Final = "bound"
+#: Stands for the RecoveryActions about an object that were claimed: (ACTED, "", target mark).
+ACTED: Final = "acted"
+#: Stands for what policies look at in a namespace, but for its figures: (SYMPTOMS, "", namespace).
+SYMPTOMS: Final = "symptoms"
+#: Stands for what rollouts are held by in a namespace: acts, storms and symptoms (RECOVERY, "", namespace).
+RECOVERY: Final = "recovery"
 
 
 class Wakeups:
@@ -66,6 +74,10 @@ class Wakeups:
         for key in tuple(self._dependents.get(dependency, ())):
             self.wake(key, cause)
 
+    def is_awaited(self, dependency: Dependency) -> bool:
+        """Whether somebody depends on that."""
+        return dependency in self._dependents
+
     def forget(self, key: Key) -> None:
         """The object has no loop any more."""
         self.depend(key, frozenset())
@@ -83,6 +95,9 @@ class Feed:
         pools: Wakeups | None = None,
         tiers: Wakeups | None = None,
         routes: Wakeups | None = None,
+        *,
+        policies: Wakeups | None = None,
+        actions: Wakeups | None = None,
     ) -> None:
         self._store = store
         #: By the kind that has loops.
@@ -91,12 +106,14 @@ class Feed:
             "ConnectionPool": pools or Wakeups(),
             "CacheTier": tiers or Wakeups(),
             "ModelRoute": routes or Wakeups(),
+            "RecoveryPolicy": policies or Wakeups(),
+            "RecoveryAction": actions or Wakeups(),
         }
 
     def seen(self, obj: Mapping[str, Any]) -> None:
         """An object is there, or changed."""
-        claims = obj["kind"] in _CLAIMS and marks(obj)
-        old = self._store.get(obj["kind"], *_name(obj)) if claims else None
+        compared = (obj["kind"] in _CLAIMS and marks(obj)) or self._awaited(obj)
+        old = self._store.get(obj["kind"], *_name(obj)) if compared else None
         if self._store.put(obj):
             self._tell(obj, old)
 
@@ -117,6 +134,21 @@ class Feed:
         if kind in _CLAIMS and _claim(obj) != _claim(old):
             for mark in {*marks(obj), *(marks(old) if old is not None else ())}:
                 self._changed((_CLAIMS[kind], "", mark), kind)
+        awaited = self._awaited(obj)
+        new = slim(obj) if awaited else obj
+        for what in awaited:
+            if _OF_NAMESPACES[what](new) != _OF_NAMESPACES[what](old):
+                self._changed((what, "", namespace), kind)
+
+    def _awaited(self, obj: Mapping[str, Any]) -> tuple[str, ...]:
+        """What of its namespace an object of that kind may change that somebody depends on."""
+        namespace = obj["metadata"].get("namespace", "")
+        kinds = ((SYMPTOMS, news.SEEN_BY_POLICIES), (RECOVERY, news.SEEN_BY_ROLLOUTS))
+        return tuple(
+            what
+            for what, seen in kinds
+            if obj["kind"] in seen and any(w.is_awaited((what, "", namespace)) for w in self._loops.values())
+        )
 
     def _changed(self, dependency: Dependency, cause: str) -> None:
         for wakeups in self._loops.values():
@@ -131,7 +163,18 @@ _LABELS: Final = {
     "ModelRoute": LABEL_ROUTE,
 }
 #: Kinds that claim something which others depend on, and what that is called.
-_CLAIMS: Final = {"HTTPRoute": HOSTNAME, "ConnectionPool": SERVER, "CacheTier": TIER, "Release": BOUND}
+_CLAIMS: Final = {
+    "HTTPRoute": HOSTNAME,
+    "ConnectionPool": SERVER,
+    "CacheTier": TIER,
+    "Release": BOUND,
+    "RecoveryAction": ACTED,
+}
+#: What of an object matters to those who depend on its namespace.
+_OF_NAMESPACES: Final[Mapping[str, Callable[[Mapping[str, Any] | None], Any]]] = {
+    SYMPTOMS: news.for_policies,
+    RECOVERY: news.for_rollouts,
+}
 
 #: What a rollout waits for of a warm-up.
 _WARMTH: Final = ("phase", "percent", "message")
@@ -155,4 +198,6 @@ def _claim(obj: Mapping[str, Any] | None) -> Any:
         return obj["metadata"].get("generation"), numbers, warm, bool(obj["metadata"].get("deletionTimestamp"))
     if obj["kind"] == "Release":
         return marks(obj), status.get("state"), status.get("color"), status.get("weights")
+    if obj["kind"] == "RecoveryAction":
+        return news.for_target(obj)
     return obj["metadata"].get("generation")
