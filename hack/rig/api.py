@@ -39,7 +39,11 @@ _GROUPS: Final[dict[str, str]] = {
     "CacheTier": "apis/sophia.ai/v1alpha1",
     "ConnectionPool": "apis/sophia.ai/v1alpha1",
     "ModelRoute": "apis/sophia.ai/v1alpha1",
+    "RecoveryAction": "apis/sophia.ai/v1alpha1",
+    "RecoveryPolicy": "apis/sophia.ai/v1alpha1",
 }
+#: Where it is not the kind's name and an s.
+_PLURALS: Final = {"Endpoints": "endpoints", "RecoveryPolicy": "recoverypolicies"}
 _CLUSTER_SCOPED: Final = frozenset({"Namespace"})
 
 
@@ -159,7 +163,7 @@ class Api:
 
 def path_of(kind: str, namespace: str | None, name: str = "") -> str:
     """URL path of an object, or of its collection."""
-    plural = {"Endpoints": "endpoints"}.get(kind, f"{kind.lower()}s")
+    plural = _PLURALS.get(kind, f"{kind.lower()}s")
     where = "" if namespace is None or kind in _CLUSTER_SCOPED else f"/namespaces/{namespace}"
     return f"/{_GROUPS[kind]}{where}/{plural}" + (f"/{name}" if name else "")
 

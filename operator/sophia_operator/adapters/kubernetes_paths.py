@@ -23,6 +23,8 @@ _KINDS: Final[dict[str, tuple[str, bool]]] = {
     "Namespace": ("namespaces", False),
     "Pod": ("pods", True),
     "PodDisruptionBudget": ("poddisruptionbudgets", True),
+    "RecoveryAction": ("recoveryactions", True),
+    "RecoveryPolicy": ("recoverypolicies", True),
     "Release": ("releases", True),
     "Secret": ("secrets", True),
     "Service": ("services", True),

@@ -40,6 +40,10 @@ SERVICES: Final = Watched(GROUP, VERSION, "ManagedService", "managedservices")
 POOLS: Final = Watched(GROUP, VERSION, "ConnectionPool", "connectionpools", only_for=("ConnectionPool",))
 TIERS: Final = Watched(GROUP, VERSION, "CacheTier", "cachetiers", only_for=("CacheTier",))
 ROUTES: Final = Watched(GROUP, VERSION, "ModelRoute", "modelroutes", only_for=("ModelRoute",))
+#: Neither works without the other: budgets are counted from actions, and actions ask the guard rails of policies.
+_RECOVERY: Final = ("RecoveryPolicy", "RecoveryAction")
+POLICIES: Final = Watched(GROUP, VERSION, "RecoveryPolicy", "recoverypolicies", only_for=_RECOVERY)
+ACTIONS: Final = Watched(GROUP, VERSION, "RecoveryAction", "recoveryactions", only_for=_RECOVERY)
 
 #: Everything else than what has a loop of its own. Kinds that are not installed are not watched.
 OTHERS: Final = (
@@ -63,4 +67,4 @@ OTHERS: Final = (
 )
 
 #: All that is watched.
-ALL: Final = (SERVICES, POOLS, TIERS, ROUTES, *OTHERS)
+ALL: Final = (SERVICES, POOLS, TIERS, ROUTES, POLICIES, ACTIONS, *OTHERS)
