@@ -83,6 +83,7 @@ class SwitchKind(StrEnum):
     BETTER = "Better"  # the same, to one that nothing was switched from
     PIN = "Pin"  # a person chose: all at once
     REVERT = "Revert"  # a failback failed: all at once back to where it came from
+    RECOVERY = "Recovery"  # a RecoveryAction asked for it: all at once, away from a model that fails
 
 
 #: These move traffic step by step, and may be held or reverted.

@@ -19,6 +19,7 @@ _DOES = {
     SwitchKind.BETTER: "it scored more than the one before it",
     SwitchKind.PIN: "a person chose it",
     SwitchKind.REVERT: "a failback to another model failed",
+    SwitchKind.RECOVERY: "a RecoveryAction asked for it",
 }
 
 

@@ -19,6 +19,7 @@ from sophia_operator.api.model_route_status import (
     SwitchResult,
     SwitchStatus,
 )
+from sophia_operator.core.model.acts import asked, with_acts
 from sophia_operator.core.model.plan_values import Ranking, SwitchPlan
 from sophia_operator.core.model.switches import better, holds, record, stages
 from sophia_operator.core.model.switches.choose import choose
@@ -36,13 +37,15 @@ def plan_switch(route: ModelRouteView, observed: ModelRouteObserved, ranking: Ra
     scene = Scene(route, observed, ranking, now)
     here = standing(scene)
     proof = seen(scene, here)
-    return with_revision(scene, proof, _transition(scene, here, proof))
+    new = asked(scene, here)
+    plan = with_revision(scene, proof, _transition(scene, here, proof, new.move if new is not None else None))
+    return with_acts(scene, new, plan, proof)
 
 
-def _transition(scene: Scene, here: Standing, proof: Proof) -> Draft:
-    """At most one."""
+def _transition(scene: Scene, here: Standing, proof: Proof, act: Move | None) -> Draft:
+    """At most one. What an act moves goes before all that would be chosen."""
     draft = _as_before(scene, here)
-    move = choose(scene, here, proof)
+    move = act or choose(scene, here, proof)
     if move is not None and (move.forced or not (scene.spec.dry_run or move.manual)):
         return _begin(scene, here, draft, move, proof)
     if move is not None:
@@ -113,7 +116,7 @@ def _begin(scene: Scene, here: Standing, draft: Draft, move: Move, proof: Proof)
 
 def _preferred(scene: Scene, draft: Draft, move: Move) -> str | None:
     """The model that traffic goes back to: of several that failed in turn the one that scores most."""
-    if move.kind is SwitchKind.FAILOVER:
+    if move.kind in (SwitchKind.FAILOVER, SwitchKind.RECOVERY):
         left = [name for name in (draft.preferred, move.source) if name in scene.names and name != move.to]
         return max((name for name in left if name is not None), key=scene.score, default=None)
     if move.kind in (SwitchKind.FIRST, SwitchKind.PIN):

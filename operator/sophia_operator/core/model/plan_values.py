@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.model_route_status import ModelScorePart, ModelState, PastSwitch, SwitchStatus
+from sophia_operator.api.recovery_action_status import ActStatus
 from sophia_operator.core.decision import Notice
 
 
@@ -84,5 +85,7 @@ class SwitchPlan:
     #: Replicas that do not serve by the revision yet, with what they serve by.
     lagging: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = ()
+    #: What is said of RecoveryActions.
+    acts: tuple[ActStatus, ...] = ()
     #: Seconds until something is due by time alone; None when nothing is.
     wait: float | None = None

@@ -67,6 +67,7 @@ def _planned(route: ModelRouteView, plan: SwitchPlan) -> dict[str, Any]:
         "hold_until": plan.hold_until,
         "better_since": plan.better_since,
         "told": plan.told,
+        "acts": list(plan.acts),
         "config_hash": plan.config_hash,
     }
 

@@ -13,6 +13,7 @@ from typing import Any
 from sophia_operator.api.model_route import ModelRouteSpec
 from sophia_operator.api.model_route_status import ModelRouteStatus
 from sophia_operator.core.model.findings import ModelFinding, PassiveFinding, QualityFinding, ReplicaFinding
+from sophia_operator.core.recovery.views import ActRequest
 from sophia_operator.core.render.desired import ChildRef
 from sophia_operator.core.views import Blocker
 
@@ -101,6 +102,8 @@ class ModelRouteObserved:
     kept: ModelKept = field(default_factory=ModelKept)
     #: What keeps the route from being carried out.
     blockers: tuple[Blocker, ...] = ()
+    #: RecoveryActions that were claimed.
+    acts: tuple[ActRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from sophia_operator.runtime.apply import Owner
 from sophia_operator.runtime.heads import head_of
 from sophia_operator.runtime.models.access import RouteFound, secrets_of
 from sophia_operator.runtime.ownership import is_ours
+from sophia_operator.runtime.recovery.requests import requests_for
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.wakeups import Dependency
 
@@ -68,6 +69,7 @@ def in_order(status: ModelRouteStatus) -> ModelRouteStatus:
             "models": sorted(models, key=lambda m: m.name),
             "shares": sorted(status.shares, key=lambda s: s.name),
             "replicas": sorted(status.replicas, key=lambda r: r.name),
+            "acts": sorted(status.acts, key=lambda a: (a.started_at, a.name)),
         }
     )
 
@@ -115,6 +117,7 @@ def observe(
         pods=pods_of(store, route),
         kept=kept,
         blockers=tuple(blockers),
+        acts=requests_for(store, KIND, route.namespace, route.name, depends),
     )
     return RouteSight(route, observed, frozenset(depends))
 

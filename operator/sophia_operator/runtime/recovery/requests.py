@@ -48,4 +48,5 @@ def _request(obj: Mapping[str, Any]) -> ActRequest | None:
         claimed_at=marks.time_of(status.get("claimedAt")),
         may_begin=phase == ActionPhase.CLAIMED.value and not spec.get("dryRun"),
         symptom=symptom,
+        since=marks.time_of((spec.get("trigger") or {}).get("since")),
     )

@@ -48,7 +48,7 @@ def _replace(scene: Scene, standing: Standing, lost: str) -> Move:
     """The model that served is not in the spec any more: another one has to serve, whatever it is like."""
     going = standing.broken.to if standing.broken is not None else None
     candidates = [going] if going is not None and scene.eligible(going) else []
-    to = next(iter([*candidates, *_successors(scene, lost)]), None) or any_of(scene)
+    to = next(iter([*candidates, *successors(scene, lost)]), None) or any_of(scene)
     why = f"{lost} was removed from the spec"
     return Move(SwitchKind.FAILOVER, to, why, lost, seen(scene, to), forced=True)
 
@@ -64,7 +64,7 @@ def _failover(scene: Scene, standing: Standing, active: str) -> Move | None:
             why = state_of(scene, active)
             return Move(SwitchKind.REVERT, came_from, why, active, _why(scene, active, came_from), failed=True)
     failed = _ends_a_failback(scene, standing, active)
-    to = next(iter(_successors(scene, active)), None)
+    to = next(iter(successors(scene, active)), None)
     if to is not None:
         why = state_of(scene, active)
         return Move(SwitchKind.FAILOVER, to, why, active, _why(scene, active, to), failed=failed)
@@ -80,7 +80,7 @@ def _why(scene: Scene, active: str, to: str) -> str:
     return f"{failing_for(scene, active)}{seen(scene, active, to)}"
 
 
-def _successors(scene: Scene, active: str) -> Iterable[str]:
+def successors(scene: Scene, active: str) -> Iterable[str]:
     """Models that may be chosen. Those that break no limit come first: one that does would soon be left again."""
     model = scene.model(active)
     named = [n for n in (model.fallback_order if model is not None else ()) if scene.eligible(n)]

@@ -14,13 +14,14 @@ from sophia_operator.core.words import count, several, span
 
 #: An Event takes 1,024 characters.
 _EVENT: Final = 1000
-_FROM: Final = frozenset({SwitchKind.FAILOVER, SwitchKind.REVERT})
+_FROM: Final = frozenset({SwitchKind.FAILOVER, SwitchKind.REVERT, SwitchKind.RECOVERY})
 _BEGINS: Final = {
     SwitchKind.PIN: (EventType.NORMAL, Reason.PINNED),
     SwitchKind.FAILOVER: (EventType.WARNING, Reason.SWITCHING),
     SwitchKind.FAILBACK: (EventType.NORMAL, Reason.FAILING_BACK),
     SwitchKind.BETTER: (EventType.NORMAL, Reason.FAILING_BACK),
     SwitchKind.REVERT: (EventType.WARNING, Reason.FAILBACK_FAILED),
+    SwitchKind.RECOVERY: (EventType.WARNING, Reason.SWITCHING),
 }
 
 
