@@ -28,6 +28,8 @@ _FILES: Final = {
     "ClusterRoleBinding": "rbac.yaml",
     "Role": "rbac.yaml",
     "RoleBinding": "rbac.yaml",
+    "ValidatingAdmissionPolicy": "admission.yaml",
+    "ValidatingAdmissionPolicyBinding": "admission.yaml",
     "Deployment": "operator.yaml",
     "Service": "operator.yaml",
 }

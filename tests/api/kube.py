@@ -38,15 +38,16 @@ class RefusedError(Exception):
 
 
 class Api:
-    """Speaks to the API server that a kubeconfig names. Close it when done."""
+    """Speaks to the API server that a kubeconfig names, as its user or as who that may act as. Close it when done."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, user: str | None = None) -> None:
         access = client.Configuration()
         config.load_kube_config(config_file=str(kubeconfig), client_configuration=access)
         context = ssl.create_default_context(cafile=access.ssl_ca_cert)
         if access.cert_file:
             context.load_cert_chain(access.cert_file, access.key_file)
         headers = {"Authorization": token} if (token := access.api_key.get("authorization")) else {}
+        headers |= {"Impersonate-User": user} if user is not None else {}
         self._http = httpx.Client(base_url=access.host, verify=context, headers=headers, timeout=TIMEOUT_SECONDS)
 
     def close(self) -> None:
@@ -57,6 +58,13 @@ class Api:
 
     def put(self, path: str, body: Object) -> Object:
         return self._send("PUT", path, body)
+
+    def post(self, path: str, body: Object) -> Object:
+        return self._send("POST", path, body)
+
+    def merge(self, path: str, body: Object) -> Object:
+        """Merge-patch. Raises `RefusedError`."""
+        return self._send("PATCH", path, body, headers={"Content-Type": "application/merge-patch+json"})
 
     def apply(self, path: str, body: Object) -> Object:
         """Server-side apply. Raises `RefusedError`."""

@@ -1,14 +1,19 @@
 {{/* What the operator may do in each namespace that it works in. Each rule says what it is for. */}}
 {{- define "sophia.namespaceRules" -}}
-# It watches services, pools, cache tiers and model routes; patch is for the finalizer, which lets it clean up in order
-# when one is deleted. It never writes their spec.
+# It watches services, pools, cache tiers, model routes and recovery policies; patch is for the finalizer, which lets it
+# clean up in order when one is deleted. It never writes their spec.
 - apiGroups: [sophia.ai]
-  resources: [managedservices, connectionpools, cachetiers, modelroutes]
+  resources: [managedservices, connectionpools, cachetiers, modelroutes, recoverypolicies]
   verbs: [get, list, watch, patch]
 # It makes a Release of each change and deletes those beyond historyLimit. Not patch: the intent is for people.
 - apiGroups: [sophia.ai]
   resources: [releases]
   verbs: [get, list, watch, create, delete]
+# It makes a RecoveryAction of each act that a policy asks for, and deletes those that are over and old; patch is for the
+# finalizer. operate tells it from everybody else at admission: an action's trigger is set by whoever has it.
+- apiGroups: [sophia.ai]
+  resources: [recoveryactions]
+  verbs: [get, list, watch, create, patch, delete, operate]
 # It writes what it saw and decided, by server-side apply.
 - apiGroups: [sophia.ai]
   resources:
@@ -17,6 +22,8 @@
   - connectionpools/status
   - cachetiers/status
   - modelroutes/status
+  - recoverypolicies/status
+  - recoveryactions/status
   verbs: [patch]
 # Owner references that block deletion; a cluster with the admission plugin OwnerReferencesPermissionEnforcement asks
 # for this right.
@@ -52,8 +59,9 @@
 # Pods say why a release does not become ready: a crash loop, an image that cannot be pulled. patch is for the annotation
 # that makes the kubelet bring a new configuration to pods at once (to those of a gateway for models too), and for the
 # label that says which node of a tier is the primary. delete is for nodes of a tier that are to be made anew, one at a
-# time, the primary last: a StatefulSet that does it by itself does not know which one is. RBAC cannot bound it to them;
-# the operator deletes no other pod.
+# time, the primary last: a StatefulSet that does it by itself does not know which one is. And it is for a pod of a
+# service, pool or tier that crashes again and again, where a RecoveryAction says RestartPod. RBAC cannot bound it to
+# them; the operator deletes no other pod.
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch, patch, delete]

@@ -30,6 +30,10 @@ WRITES = {
     "modelroutes",
     "modelroutes/status",
     "modelroutes/finalizers",
+    "recoverypolicies",
+    "recoverypolicies/status",
+    "recoveryactions",
+    "recoveryactions/status",
     "statefulsets",
     "poddisruptionbudgets",
     "pods",
@@ -72,6 +76,10 @@ def test_it_writes_what_it_owns_and_only_reads_the_rest() -> None:
     assert by_name["cachetiers/status"] == {"patch"}
     assert by_name["modelroutes"] == READ | {"patch"}
     assert by_name["modelroutes/status"] == {"patch"}
+    assert by_name["recoverypolicies"] == READ | {"patch"}
+    assert by_name["recoverypolicies/status"] == {"patch"}
+    assert by_name["recoveryactions"] == READ | {"create", "patch", "delete", "operate"}
+    assert by_name["recoveryactions/status"] == {"patch"}
     assert by_name["statefulsets"] == READ | {"create", "patch"}, "they go with their tier"
     assert by_name["pods"] == READ | {"patch", "delete"}, "marks, and nodes of tiers that are to be made anew"
 
@@ -114,6 +122,8 @@ def test_the_lease_is_in_its_own_namespace_only() -> None:
                 "connectionpools": READ,
                 "cachetiers": READ,
                 "modelroutes": READ,
+                "recoverypolicies": READ,
+                "recoveryactions": READ,
             },
         ),
         (
@@ -124,6 +134,8 @@ def test_the_lease_is_in_its_own_namespace_only() -> None:
                 "connectionpools": {"create", "update", "patch", "delete"},
                 "cachetiers": {"create", "update", "patch", "delete"},
                 "modelroutes": {"create", "update", "patch", "delete"},
+                "recoverypolicies": {"create", "update", "patch", "delete"},
+                "recoveryactions": {"create", "delete"},
                 "managedservices/scale": {"get", "update", "patch"},
                 "connectionpools/scale": {"get", "update", "patch"},
                 "releases": {"update", "patch"},
@@ -143,3 +155,16 @@ def test_people_get_rights_with_view_and_edit(role: str, aggregated: set[str], e
 def test_people_on_call_may_steer_rollouts_and_nothing_else() -> None:
     found = rules(pick(render(), "ClusterRole", "sophia-operator-oncall"))
     assert [(resource, verbs) for resource, verbs in found if not verbs <= READ] == [("releases", frozenset({"patch"}))]
+
+
+def test_to_approve_is_a_right_of_its_own() -> None:
+    objects = render()
+    found = rules(pick(objects, "ClusterRole", "sophia-operator-approve"))
+    writes = [(resource, verbs) for resource, verbs in found if not verbs <= READ]
+    assert writes == [("recoveryactions", frozenset({"patch", "approve"}))]
+    others = {o["metadata"]["name"]: dict(rules(o)) for o in objects if o["kind"] in ("Role", "ClusterRole")}
+    assert "aggregate" not in str(pick(objects, "ClusterRole", "sophia-operator-approve")["metadata"]["labels"])
+    for name in others.keys() - {"sophia-operator-approve"}:
+        assert "approve" not in others[name].get("recoveryactions", ()), name
+    for name in others.keys() - {"sophia-operator"}:
+        assert "operate" not in others[name].get("recoveryactions", ()), name
