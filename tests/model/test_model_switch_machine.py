@@ -132,6 +132,23 @@ class SwitchMachine(RuleBasedStateMachine):
     def writes_get_lost(self, writes: int) -> None:
         self.world.lost_writes = writes
 
+    # -- recovery
+
+    @rule(model=st.sampled_from([*POOL, None, None]), ago=st.sampled_from([None, 0, 6, 40]))
+    def action_is_claimed(self, model: str | None, ago: float | None) -> None:
+        self.world.ask(model, ago)
+
+    @rule(ago=st.sampled_from([3, 20]), then=st.sampled_from([0, 1, 5]))
+    def model_fails_and_an_action_is_claimed(self, ago: float, then: float) -> None:
+        self.the_one_that_serves_fails(1)
+        self.world.ask(None, ago)
+        self.world.run(then)
+
+    @rule(data=st.data())
+    @precondition(lambda self: bool(self.world.requests))
+    def action_is_deleted(self, data: st.DataObject) -> None:
+        self.world.requests.pop(data.draw(st.sampled_from(sorted(self.world.requests)), label="action"))
+
     # -- people
 
     @rule(name=st.sampled_from([*POOL, None]))

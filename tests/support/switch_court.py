@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from sophia_operator.core.model import acts as right_acts
 from sophia_operator.core.model import plan as right_plan
 from sophia_operator.core.model import switches
 from sophia_operator.core.model.plan_values import SwitchPlan
@@ -24,8 +25,9 @@ PlanSwitch = Callable[..., SwitchPlan]
 
 @contextmanager
 def planner(wrong: str, old: str, new: str) -> Iterator[PlanSwitch]:
-    """`plan_switch`, with `new` instead of `old` in the module `wrong`: `plan`, or one of what it is made of."""
-    names = {part: f"{switches.__name__}.{part}" for part in _PARTS} | {"plan": right_plan.__name__}
+    """`plan_switch`, with `new` instead of `old` in the module `wrong`: `plan`, `acts`, or one of its parts."""
+    names = {part: f"{switches.__name__}.{part}" for part in _PARTS}
+    names |= {"acts": right_acts.__name__, "plan": right_plan.__name__}
     right = {part: sys.modules[name] for part, name in names.items()}
     try:
         made = {}
@@ -33,14 +35,14 @@ def planner(wrong: str, old: str, new: str) -> Iterator[PlanSwitch]:
             made[part] = _made(right[part], old if part == wrong else "", new)
             sys.modules[name] = made[part]
             _run(made[part], right[part], old if part == wrong else "", new)
-            if part != "plan":
+            if part in _PARTS:
                 setattr(switches, part, made[part])
         assert wrong in made
         yield made["plan"].plan_switch
     finally:
         for part, name in names.items():
             sys.modules[name] = right[part]
-            if part != "plan":
+            if part in _PARTS:
                 setattr(switches, part, right[part])
 
 

@@ -11,6 +11,7 @@ from sophia_operator.api.model_route_status import ModelState, PastSwitch, Switc
 from sophia_operator.core.model.plan_values import Ranking, SwitchPlan
 from sophia_operator.core.model.views import ModelRouteObserved, ModelRouteView
 from tests.support.model_scene import at
+from tests.support.switch_act_rules import ActRules
 
 if TYPE_CHECKING:
     from tests.support.switch_parts import Told
@@ -42,6 +43,9 @@ class Rules:
     told: tuple[str, ...] = ()
     was_all_down: bool = False
 
+    def __post_init__(self) -> None:
+        self.acts = ActRules(self.check)
+
     def check(self, holds: bool, what: str) -> None:
         """A rule."""
         if not holds:
@@ -50,6 +54,10 @@ class Rules:
     def spec_changed(self) -> None:
         """A person changed the spec."""
         self.causes += 2  # each of them may begin one switch, and its end another
+
+    def act_asked(self) -> None:
+        """A RecoveryAction was claimed: it may begin one switch, and traffic may go back later."""
+        self.causes += 2
 
     # -- what is planned, written down or not
 
@@ -76,6 +84,7 @@ class Rules:
         elif view.spec.pin is not None:
             self.check(plan.shares == {view.spec.pin: 100}, f"pinned to {view.spec.pin}: {dict(plan.shares)}")
         begun = _begun(view, plan)
+        self.acts.planned(view, observed, ranking, plan, begun)
         if begun is not None:
             self._may_begin(now, view, ranking, begun)
         if plan.past is not None and plan.past.result is SwitchResult.SWITCHED:
@@ -178,6 +187,7 @@ class Rules:
         if begun is not None or plan.past is not None:
             self.moved_at, self.hold = now, _hold(view, plan.failed_failbacks)
             self.shortest_hold = min(self.shortest_hold, float(view.spec.failback.hold_seconds))
+        self.acts.persisted(plan, begun)
         self._count_failures(view, plan)
         self._notices(ranking, plan)
         bound = 2 + self.causes + 2 * now / min(self.shortest_hold, view.spec.failback.hold_seconds)

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from sophia_operator.api.model_route import ModelRouteSpec
 from sophia_operator.api.model_route_status import ModelRouteStatus
+from sophia_operator.api.recovery_parameters import Parameters
+from sophia_operator.api.recovery_values import Action
 from sophia_operator.core.model import plan
 from sophia_operator.core.model.evidence import remember
 from sophia_operator.core.model.needs import needs
@@ -19,6 +21,7 @@ from sophia_operator.core.model.plan_values import Ranking, SwitchPlan
 from sophia_operator.core.model.rank import judge
 from sophia_operator.core.model.status import project
 from sophia_operator.core.model.views import GatewayPod, ModelAccess, ModelKept, ModelRouteObserved, ModelRouteView
+from sophia_operator.core.recovery.views import ActRequest
 from tests.support.model_scene import START, URL, at, lawful
 from tests.support.switch_parts import Endpoint, Mood, Replica, Told, stand_in
 from tests.support.switch_rules import Rules
@@ -52,6 +55,9 @@ class World:
         self.status = ModelRouteStatus()
         self.kept = ModelKept()
         self.replicas = {f"gw-{i}": Replica(f"gw-{i}") for i in range(replicas)}
+        #: RecoveryActions that were claimed and are there, by name.
+        self.requests: dict[str, ActRequest] = {}
+        self.asked = 0
         self.lost_writes = 0
         self.told: Told | None = None
         self.notices: list[tuple[float, str, str]] = []
@@ -123,6 +129,19 @@ class World:
                 endpoint.since = self.now
             endpoint.mood = mood
 
+    def ask(self, model: str | None = None, ago: float | None = None) -> str:
+        """A RecoveryAction asks for another model: a person's, or for an incident that began so long ago."""
+        self.asked += 1
+        name, since = f"act-{self.asked}", None if ago is None else at(self.now - ago)
+        request = ActRequest(name, f"uid-{name}", Action.SWITCH_MODEL, Parameters(model=model), at(self.now))
+        self.requests[name] = replace(request, may_begin=True, since=since)
+        self.rules.act_asked()
+        return name
+
+    def phase(self, name: str) -> str | None:
+        """Where the act is, as the status says."""
+        return next((a.phase.value for a in self.status.acts if a.name == name), None)
+
     # -- what happens
 
     def restart(self) -> None:
@@ -144,7 +163,8 @@ class World:
         """What the operator sees."""
         pods = tuple(GatewayPod(r.name, "10.0.0.1", ready=r.ready) for r in self.replicas.values())
         access = {name: ModelAccess() for name in self.names}
-        return ModelRouteObserved(access=access, pods=pods, kept=self.kept, gateway_url="http://10.0.0.9")
+        acts, url = tuple(self.requests.values()), "http://10.0.0.9"
+        return ModelRouteObserved(access=access, pods=pods, kept=self.kept, gateway_url=url, acts=acts)
 
     def run(self, seconds: float, step: float = 1.0) -> None:
         """Time goes by."""
@@ -203,6 +223,10 @@ class World:
 
     def _persisted(self, view: ModelRouteView, planned: SwitchPlan) -> None:
         self.rules.persisted(self.now, view, self.ranking, planned)
+        for act in self.status.acts:
+            # The loop of the RecoveryAction sees that its target has begun.
+            if act.name in self.requests:
+                self.requests[act.name] = replace(self.requests[act.name], may_begin=False)
         self.notices += [(self.now, n.reason, n.message) for n in planned.notices]
         if planned.shares:
             models = tuple((m.name, m.model, m.endpoint.url) for m in self.spec.models)
@@ -227,6 +251,8 @@ class World:
         """Nothing has gone wrong for long: all is as it should be, and no switch began since there were so many."""
         check, order = self.rules.check, self.ranking.order
         check(self.status.switch is None, f"a switch does not end: {self.status.switch}")
+        check(not any(r.may_begin for r in self.requests.values()), "an act is never begun")
+        check(all(a.phase.value != "Running" for a in self.status.acts), "an act does not end")
         check(self.rules.began == began, f"{self.kinds[-3:]} in calm")
         if self.spec.pin is not None:
             check(self.status.active == self.spec.pin, "a pin is not followed")
