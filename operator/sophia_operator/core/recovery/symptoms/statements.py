@@ -40,7 +40,7 @@ def slowest(statements: Iterable[RunningStatement], threshold: int | None, now: 
     worst = max(late, key=lambda s: (s.blocks, now - s.since))
     seconds = max((now - s.since).total_seconds() for s in late)
     blocks = f" and blocks {count(worst.blocks, 'other')}" if worst.blocks else ""
-    more = f"; {count(len(late) - 1, 'other')} take as long" if len(late) > 1 else ""
+    more = f"; {count(len(late), 'statement')} in all take too long" if len(late) > 1 else ""
     # The time of its beginning, and not how long it runs: that would be something new at each look.
     began = clock(worst.since, now)
     return Sign(True, round(seconds, 1), f"process {worst.pid} runs a statement since {began}{blocks}{more}")
