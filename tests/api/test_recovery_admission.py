@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from sophia_operator.api.recovery_action_rules import ELSEWHERE
 from tests.api.kube import TIMEOUT_SECONDS, Api, Object, RefusedError
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.usefixtures("crds")]
@@ -163,6 +164,19 @@ def test_who_may_not_approve_is_told_what_is_missing(answer: bool, as_user: As) 
     made = action(f"{name}-made", requestedBy=PATCHER, approved=answer, approvedBy=PATCHER)
     assert "pat may not approve" in refusal(lambda: as_user(PATCHER).post(_ACTIONS, made))
     assert "cannot patch" in refusal(lambda: as_user(EDITOR).merge(f"{_ACTIONS}/{name}", change))
+
+
+def test_an_action_is_about_an_object_beside_it(as_user: As) -> None:
+    target = {**_TARGET, "namespace": "kube-system"}
+    for user, spec in ((EDITOR, {"requestedBy": EDITOR}), (OPERATOR, {"trigger": _TRIGGER})):
+        made = action("elsewhere", **spec)
+        made["spec"]["target"] = target
+        said = refusal(lambda user=user, made=made: as_user(user).post(_ACTIONS, made))  # type: ignore[misc]
+        assert ELSEWHERE in said
+    target["namespace"] = NAMESPACE
+    made = action("beside", requestedBy=EDITOR)
+    made["spec"]["target"] = target
+    assert as_user(EDITOR).post(_ACTIONS, made)["spec"]["target"] == target
 
 
 def test_what_is_no_answer_stays_free(as_user: As) -> None:

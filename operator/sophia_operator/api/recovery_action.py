@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sophia_operator.api.common import PRESERVE_UNKNOWN, ApiModel, Message, ObjectName, Timestamp, rules
-from sophia_operator.api.recovery_action_rules import ACTION_SPEC, problem_of_action
+from sophia_operator.api.recovery_action_rules import ACTION_SPEC, ELSEWHERE, problem_of_action
 from sophia_operator.api.recovery_action_status import RecoveryActionStatus
 from sophia_operator.api.recovery_parameters import Parameters
 from sophia_operator.api.recovery_values import Action, Severity, Symptom, TargetKind
@@ -83,3 +83,12 @@ class RecoveryAction(ApiModel):
     metadata: dict[str, Any] = Field(json_schema_extra=PRESERVE_UNKNOWN, description="Metadata of the object.")
     spec: RecoveryActionSpec = Field(description="What is to be done to what.")
     status: RecoveryActionStatus = Field(default_factory=RecoveryActionStatus, description="What was done.")
+
+    @field_validator("spec")
+    @classmethod
+    def _acts_beside_itself(cls, spec: RecoveryActionSpec, info: ValidationInfo) -> RecoveryActionSpec:
+        # A CEL rule of the CRD cannot see the namespace; the ValidatingAdmissionPolicy does.
+        own, wanted = info.data.get("metadata", {}).get("namespace"), spec.target.namespace
+        if own is not None and wanted not in (None, own):
+            raise ValueError(ELSEWHERE)
+        return spec

@@ -19,6 +19,8 @@ _WHO: Final = "requestedBy is needed where there is no trigger: `kubectl sophia 
 _BY_WHOM: Final = "approved needs approvedBy: `kubectl sophia recovery approve` fills it in"
 _OVERRIDE: Final = "overrideReason needs force"
 _PERSON: Final = "force is for actions that a person asks for, without a trigger"
+#: In the ValidatingAdmissionPolicy in the same words.
+ELSEWHERE: Final = "target.namespace must be the action's own namespace, or left out: it acts on objects beside it"
 _FIXED: Final = (
     "what is to be done is immutable: only approved and approvedBy change, once; make another RecoveryAction instead"
 )

@@ -18,7 +18,15 @@ from sophia_operator.api.common import (
     rules,
 )
 from sophia_operator.api.recovery_parameters import Parameters
-from sophia_operator.api.recovery_policy_rules import POLICY, RULE, problem_of_policy, problem_of_rule
+from sophia_operator.api.recovery_policy_rules import (
+    MAX_POLICY_NAME,
+    OBJECT,
+    POLICY,
+    POLICY_NAME,
+    RULE,
+    problem_of_policy,
+    problem_of_rule,
+)
 from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus
 from sophia_operator.api.recovery_signal import Signal
 from sophia_operator.api.recovery_values import Action, Mode, Severity, Symptom, TargetKind
@@ -238,6 +246,8 @@ class RecoveryPolicySpec(ApiModel):
 class RecoveryPolicy(ApiModel):
     """Which symptom may be answered with which action, within which budget."""
 
+    model_config = ApiModel.model_config | {"json_schema_extra": rules(*OBJECT)}
+
     api_version: str = Field(description="sophia.ai/v1alpha1.")
     kind: str = Field(description="RecoveryPolicy.")
     metadata: dict[str, Any] = Field(json_schema_extra=PRESERVE_UNKNOWN, description="Metadata of the object.")
@@ -250,8 +260,3 @@ class RecoveryPolicy(ApiModel):
         if len(str(metadata.get("name", ""))) > MAX_POLICY_NAME:
             raise ValueError(POLICY_NAME)
         return metadata
-
-
-#: Names of actions begin with it.
-MAX_POLICY_NAME: Final = 63
-POLICY_NAME: Final = f"name must be at most {MAX_POLICY_NAME} characters, since actions carry it as a label"

@@ -26,6 +26,9 @@ _EVERYTHING: Final = (
     "or select caches by names or matchLabels"
 )
 _COOLDOWN: Final = "cooldownSeconds must be at most maxCooldownSeconds"
+#: A label of actions has it as its value.
+MAX_POLICY_NAME: Final = 63
+POLICY_NAME: Final = f"name must be at most {MAX_POLICY_NAME} characters, since actions carry it as a label"
 
 
 def _cel(value: object) -> str:
@@ -40,6 +43,8 @@ RULE: Final = (
     ("!has(self.thresholdPercent) || self.symptom == 'HighMemory'", _PERCENT),
     ("!has(self.thresholdSeconds) || self.symptom == 'SlowQueries'", _SECONDS),
 )
+#: On the whole object.
+OBJECT: Final = ((f"self.metadata.name.size() <= {MAX_POLICY_NAME}", POLICY_NAME),)
 #: On the spec.
 POLICY: Final = (
     (
