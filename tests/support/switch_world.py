@@ -177,7 +177,7 @@ class World:
         """Everybody acts, and the operator looks until nothing changes."""
         self._gateways()
         self.look()
-        for _ in range(MOST_PASSES):
+        for _ in range(MOST_PASSES + sum(r.may_begin for r in self.requests.values())):
             changed = self.act()
             self._gateways()
             asked = self.look()

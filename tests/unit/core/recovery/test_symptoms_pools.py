@@ -135,10 +135,8 @@ def test_a_statement_that_takes_too_long() -> None:
     running = (Runs(7, at(-50)), Runs(8, at(-40), blocks=3), Runs(9, at(-5), blocks=9))
     sign = slowest(running, None, at(0))
     assert (sign.present, sign.value) == (True, 50.0)
-    assert (
-        sign.message
-        == "process 8 runs a statement since 11:59:20 UTC and blocks 3 others; 2 statements in all take too long"
-    )
+    words = "process 8 runs a statement since 11:59:20 UTC and blocks 3 others"
+    assert sign.message == f"{words}; 2 statements in all take too long"
     assert slowest(running, 51, at(0)).present is False
     assert slowest((Runs(1, at(-30)),), None, at(0)).present is True
     assert slowest((Runs(1, at(-29)),), None, at(0)).present is False
