@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from sophia_operator.api.release import Intent
-from sophia_operator.cli import cache_app, live, model_app, pools, steer, tables
+from sophia_operator.cli import cache_app, live, model_app, pools, recovery_app, steer, tables
 from sophia_operator.cli import lint as linter
 from sophia_operator.cli.objects import parse_pool, parse_release, parse_service
 from sophia_operator.cli.options import confirm, with_session
@@ -38,6 +38,8 @@ app = typer.Typer(
 
 app.add_typer(cache_app.app)
 app.add_typer(model_app.app)
+app.add_typer(recovery_app.app)
+app.command(short_help="Ask for one act of recovery.")(recovery_app.recover)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the ManagedService.", show_default=False)]
 Reason = Annotated[

@@ -22,6 +22,8 @@ RELEASES: Final = "releases"
 POOLS: Final = "connectionpools"
 TIERS: Final = "cachetiers"
 ROUTES: Final = "modelroutes"
+ACTIONS: Final = "recoveryactions"
+POLICIES: Final = "recoverypolicies"
 #: Seconds to connect, and to wait for an answer.
 _TIMEOUT: Final = (5, 10)
 #: The same for lists that may be long.
@@ -37,6 +39,8 @@ _ALL: Final = {
     "ConnectionPool": "`kubectl sophia pool -A` lists all pools",
     "CacheTier": "`kubectl sophia cache list -A` lists all tiers",
     "ModelRoute": "`kubectl sophia model list -A` lists all routes",
+    "RecoveryAction": "`kubectl sophia recovery list -A` lists all actions",
+    "RecoveryPolicy": "`kubectl sophia recovery policies -A` lists all policies",
 }
 _ALL_SERVICES: Final = "`kubectl sophia get -A` lists all services"
 
@@ -80,6 +84,34 @@ class KubeApi:
 
     def patch_route(self, name: str, operations: Sequence[Object]) -> None:
         self._patch(ROUTES, name, [dict(o) for o in operations], "application/json-patch+json", "ModelRoute")
+
+    def action(self, name: str) -> Object:
+        return self._one(ACTIONS, "RecoveryAction", name)
+
+    def actions(self, *, everywhere: bool) -> Sequence[Object]:
+        return self._all(ACTIONS, "RecoveryActions", everywhere=everywhere)
+
+    def create_action(self, obj: Object) -> Object:
+        with self._words("RecoveryAction", str(obj["metadata"]["name"])):
+            return self._dict(
+                self._objects.create_namespaced_custom_object(
+                    *(GROUP, VERSION, self.namespace, ACTIONS, dict(obj)),
+                    field_manager="kubectl-sophia",
+                    _request_timeout=_TIMEOUT,
+                )
+            )
+
+    def patch_action(self, name: str, operations: Sequence[Object]) -> None:
+        self._patch(ACTIONS, name, [dict(o) for o in operations], "application/json-patch+json", "RecoveryAction")
+
+    def policy(self, name: str) -> Object:
+        return self._one(POLICIES, "RecoveryPolicy", name)
+
+    def policies(self, *, everywhere: bool) -> Sequence[Object]:
+        return self._all(POLICIES, "RecoveryPolicies", everywhere=everywhere)
+
+    def patch_policy(self, name: str, operations: Sequence[Object]) -> None:
+        self._patch(POLICIES, name, [dict(o) for o in operations], "application/json-patch+json", "RecoveryPolicy")
 
     def _one(self, plural: str, kind: str, name: str) -> Object:
         with self._words(kind, name):

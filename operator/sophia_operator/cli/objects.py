@@ -8,6 +8,8 @@ from sophia_operator.api.cache_tier import CacheTier
 from sophia_operator.api.connection_pool import ConnectionPool
 from sophia_operator.api.managed_service import ManagedService
 from sophia_operator.api.model_route import ModelRoute
+from sophia_operator.api.recovery_action import RecoveryAction
+from sophia_operator.api.recovery_policy import RecoveryPolicy
 from sophia_operator.api.release import Release
 from sophia_operator.cli.session import CliError, Object
 
@@ -48,6 +50,22 @@ def parse_route(obj: Object) -> ModelRoute:
     """The ModelRoute; CliError when this version cannot read it."""
     try:
         return ModelRoute.model_validate(obj)
+    except ValidationError as error:
+        raise _unreadable(obj, error) from error
+
+
+def parse_policy(obj: Object) -> RecoveryPolicy:
+    """The RecoveryPolicy; CliError when this version cannot read it."""
+    try:
+        return RecoveryPolicy.model_validate(obj)
+    except ValidationError as error:
+        raise _unreadable(obj, error) from error
+
+
+def parse_action(obj: Object) -> RecoveryAction:
+    """The RecoveryAction; CliError when this version cannot read it."""
+    try:
+        return RecoveryAction.model_validate(obj)
     except ValidationError as error:
         raise _unreadable(obj, error) from error
 

@@ -107,6 +107,27 @@ class Api(Protocol):
     def patch_route(self, name: str, operations: Sequence[Object]) -> None:
         """Patch a ModelRoute by JSON Patch operations."""
 
+    def action(self, name: str) -> Object:
+        """The RecoveryAction; CliError when it is not there."""
+
+    def actions(self, *, everywhere: bool) -> Sequence[Object]:
+        """All RecoveryActions of the namespace, or of the cluster."""
+
+    def create_action(self, obj: Object) -> Object:
+        """Create a RecoveryAction; it as the API server has it."""
+
+    def patch_action(self, name: str, operations: Sequence[Object]) -> None:
+        """Patch a RecoveryAction by JSON Patch operations."""
+
+    def policy(self, name: str) -> Object:
+        """The RecoveryPolicy; CliError when it is not there."""
+
+    def policies(self, *, everywhere: bool) -> Sequence[Object]:
+        """All RecoveryPolicies of the namespace, or of the cluster."""
+
+    def patch_policy(self, name: str, operations: Sequence[Object]) -> None:
+        """Patch a RecoveryPolicy by JSON Patch operations."""
+
     def patch_release(self, name: str, patch: Object) -> None:
         """Merge-patch a Release."""
 

@@ -74,6 +74,34 @@ class RecordedApi:
     def patch_route(self, name: str, operations: Sequence[Object]) -> None:
         self.patches.append((name, list(operations)))
 
+    def action(self, name: str) -> Object:
+        for found in self._of("RecoveryAction"):
+            if found["metadata"]["name"] == name:
+                return found
+        raise CliError(f"RecoveryAction {self.namespace}/{name}: not found")
+
+    def actions(self, *, everywhere: bool) -> Sequence[Object]:
+        return [o for o in self._of("RecoveryAction") if everywhere or o["metadata"]["namespace"] == self.namespace]
+
+    def create_action(self, obj: Object) -> Object:
+        self.patches.append((obj["metadata"]["name"], obj))
+        return obj
+
+    def patch_action(self, name: str, operations: Sequence[Object]) -> None:
+        self.patches.append((name, list(operations)))
+
+    def policy(self, name: str) -> Object:
+        for found in self._of("RecoveryPolicy"):
+            if found["metadata"]["name"] == name:
+                return found
+        raise CliError(f"RecoveryPolicy {self.namespace}/{name}: not found")
+
+    def policies(self, *, everywhere: bool) -> Sequence[Object]:
+        return [o for o in self._of("RecoveryPolicy") if everywhere or o["metadata"]["namespace"] == self.namespace]
+
+    def patch_policy(self, name: str, operations: Sequence[Object]) -> None:
+        self.patches.append((name, list(operations)))
+
     def patch_release(self, name: str, patch: Object) -> None:
         self.patches.append((name, patch))
 
