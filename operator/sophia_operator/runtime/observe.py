@@ -12,13 +12,14 @@ from pydantic import ValidationError
 
 from sophia_operator.api.conditions import Condition, Reason
 from sophia_operator.api.managed_service import ManagedServiceSpec, ManagedServiceStatus
-from sophia_operator.api.release import Color, ConfigKind, ReleaseSpec, ReleaseStatus
+from sophia_operator.api.release import Color, ConfigKind, ReleaseSpec, ReleaseState, ReleaseStatus
 from sophia_operator.api.rollout_plan import RolloutPlan
 from sophia_operator.api.traffic import NoTraffic, Traffic
 from sophia_operator.core import kept_traffic
 from sophia_operator.core.bound import content_of
 from sophia_operator.core.hashing import release_hash
 from sophia_operator.core.names import LABEL_RELEASE, color_service
+from sophia_operator.core.recovery.seen import RecoverySeen
 from sophia_operator.core.views import (
     Blocker,
     ConfigView,
@@ -32,6 +33,7 @@ from sophia_operator.core.views import (
 from sophia_operator.ports import Object
 from sophia_operator.runtime import observe_bindings, observe_gateways, observe_route, observe_workloads
 from sophia_operator.runtime.ownership import is_ours
+from sophia_operator.runtime.recovery.interlock import seen_in
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.wakeups import Dependency
 
@@ -133,6 +135,8 @@ def observe(store: ObjectStore, service: ServiceView, known_blockers: Iterable[B
         config=config,
         bindings=bindings,
         caches=observe_bindings.caches(store, service.namespace, releases, depends),
+        # A service at rest is held by nothing, and is woken for nothing of it.
+        recovery=seen_in(store, service.namespace, depends) if _moves(releases) else RecoverySeen(),
     )
     _find_obstacles(store, service, blockers, depends)
     _find_credentials(store, service, blockers, depends)
@@ -140,6 +144,11 @@ def observe(store: ObjectStore, service: ServiceView, known_blockers: Iterable[B
     route, url = _route(store, service, colors, depends)
     seen = replace(observed, route=route, gateway_url=url, blockers=tuple(blockers))
     return Sight(service, seen, frozenset(depends))
+
+
+def _moves(releases: Iterable[ReleaseView]) -> bool:
+    """Whether a release is under way, or about to be."""
+    return any(r.status.state.is_active or r.status.state is ReleaseState.PENDING for r in releases)
 
 
 def _releases(store: ObjectStore, service: ServiceView, blockers: list[Blocker]) -> list[ReleaseView]:
