@@ -103,6 +103,47 @@ def test_columns_of_a_model_route(api: Api, namespace: str) -> None:
     }
 
 
+def test_columns_of_a_recovery_policy(api: Api, namespace: str) -> None:
+    api.submit(example("rpol-full").documents[0], namespace)
+    (row,) = api.table(f"{_RESOURCES}/{namespace}/recoverypolicies")
+    row.pop("Age")
+    assert row == {
+        "Name": "all",
+        "Ready": "True",
+        "Mode": "Auto",
+        "Targets": 4,
+        "Symptomatic": 1,
+        "Storm": "False",
+        "Reason": "Watching",
+        "Message": "4 objects are looked at",
+    }
+
+
+def test_columns_of_a_recovery_action(api: Api, namespace: str) -> None:
+    """They tell the story: of what, why, what was done, and whether it helped."""
+    document = example("ract-full").documents[0]
+    api.submit(document, namespace)
+    of_the_operator = example("ract-of-the-operator-custom").documents[0]
+    api.submit(of_the_operator, namespace)
+    rows = {row.pop("Name"): row for row in api.table(f"{_RESOURCES}/{namespace}/recoveryactions")}
+    for row in rows.values():
+        row.pop("Age")
+    assert rows["all"] == {
+        "Kind": "ConnectionPool",
+        "Target": "orders",
+        "Symptom": None,
+        "Action": "LimitConnections",
+        "Phase": "Succeeded",
+        "Verified": "Helped",
+        "Policy": None,
+        "By": "eve",
+        "Reason": "Helped",
+        "Message": "the symptom is gone",
+    }
+    found = rows["pools-orders-1"]
+    assert (found["Symptom"], found["Policy"], found["By"]) == ("SlowQueries", "pools", None)
+
+
 def test_a_new_object_has_its_columns_empty_and_its_defaults_set(api: Api, namespace: str) -> None:
     made = api.submit(example("service-minimal").documents[0], namespace)
     assert (made["spec"]["replicas"], made["spec"]["paused"], made["spec"]["historyLimit"]) == (1, False, 10)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from sophia_operator.api.recovery_parameters import problem_of_parameters, rule_of_parameters
-from sophia_operator.api.recovery_values import ACTIONS
+from sophia_operator.api.recovery_parameters import TAKERS, problem_of_parameters, rule_of_parameters
+from sophia_operator.api.recovery_values import ACTIONS, TargetKind
 
 if TYPE_CHECKING:
     from sophia_operator.api.recovery_action import RecoveryActionSpec
 
 _KINDS: Final = {a.value: sorted(k.value for k in facts.kinds) for a, facts in ACTIONS.items()}
 
-_KIND: Final = "action is not one for target.kind: see the table of symptoms and actions"
-_PARAMETER: Final = "parameters has one that the action does not know"
+_HAS: Final = {k.value: ", ".join(a.value for a, facts in ACTIONS.items() if k in facts.kinds) for k in TargetKind}
+
+_KIND: Final = f"action is not one for target.kind: {'; '.join(f'{kind} has {has}' for kind, has in _HAS.items())}"
+_PARAMETER: Final = f"parameters has one that the action does not know: {TAKERS}"
 _WHO: Final = "requestedBy is needed where there is no trigger: `kubectl sophia recover` fills it in"
 _BY_WHOM: Final = "approved needs approvedBy: `kubectl sophia recovery approve` fills it in"
 _OVERRIDE: Final = "overrideReason needs force"

@@ -51,6 +51,8 @@ TAKEN_BY: Final = {
     "model": Action.SWITCH_MODEL,
     "pod": Action.RESTART_POD,
 }
+#: The same in words.
+TAKERS: Final = ", ".join(f"{name} is of {taker.value}" for name, taker in TAKEN_BY.items())
 
 
 def problem_of_parameters(action: Action, parameters: Parameters) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from sophia_operator.api.recovery_parameters import problem_of_parameters, rule_of_parameters
+from sophia_operator.api.recovery_parameters import TAKERS, problem_of_parameters, rule_of_parameters
 from sophia_operator.api.recovery_values import ACTIONS, SYMPTOM_KINDS, Mode, Symptom, TargetKind
 
 if TYPE_CHECKING:
@@ -16,11 +16,16 @@ ANSWERS: Final = {s.value: [a.value for a, facts in ACTIONS.items() if s in fact
 _KINDS: Final = {s.value: sorted(k.value for k in SYMPTOM_KINDS[s]) for s in Symptom}
 _DELETES: Final = [a.value for a, facts in ACTIONS.items() if facts.deletes_data]
 
-_ANSWER: Final = "escalation names an action that does not answer the symptom: see the table of symptoms and actions"
-_PARAMETER: Final = "escalation has a parameter that its action does not know"
+
+def _table(table: dict[str, list[str]], verb: str) -> str:
+    return "; ".join(f"{symptom} {verb} {', '.join(words)}" for symptom, words in table.items())
+
+
+_ANSWER: Final = f"escalation names an action that does not answer the symptom: {_table(ANSWERS, 'takes')}"
+_PARAMETER: Final = f"escalation has a parameter that its action does not know: {TAKERS}"
 _PERCENT: Final = "thresholdPercent is of HighMemory alone"
 _SECONDS: Final = "thresholdSeconds is of SlowQueries alone"
-_KIND: Final = "rules has a symptom that no kind in targets can show"
+_KIND: Final = f"rules has a symptom that no kind in targets can show: {_table(_KINDS, 'is of')}"
 _EVERYTHING: Final = (
     "a policy that selects every CacheTier and deletes data in mode Auto needs iUnderstand: DeletesData; "
     "or select caches by names or matchLabels"
