@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BY_STAGES: Final = (SwitchKind.FAILBACK, SwitchKind.BETTER)
 #: Tell of a switch that began, or of what keeps one from beginning.
 _ONCE: Final = frozenset({Reason.WOULD_SWITCH, Reason.FAILBACK_DUE, Reason.ALL_MODELS_DOWN, Reason.REPLICA_LAGS})
+_OF_DECISIONS: Final = frozenset({Reason.WOULD_SWITCH, Reason.FAILBACK_DUE})
 
 
 class BrokenError(AssertionError):
@@ -40,7 +41,7 @@ class Rules:
     contents: dict[int, Told] = field(default_factory=dict)
     set_at: dict[int, float] = field(default_factory=dict)
     revision: int = 0
-    told: tuple[str, ...] = ()
+    told: set[tuple[str, str | None]] = field(default_factory=set)
     was_all_down: bool = False
 
     def __post_init__(self) -> None:
@@ -208,9 +209,10 @@ class Rules:
         entered = down and not self.was_all_down
         self.check((Reason.ALL_MODELS_DOWN.value in told) == entered, f"all models down: {entered}, told {told}")
         self.was_all_down = down
-        again = {r for r in told if r in self.told and r in {x.value for x in _ONCE}}
-        self.check(not again, f"told again: {again}")
-        self.told = told
+        # Another decision is news: a failback that cannot go on, after a failover that was not made.
+        news = {(r, plan.told if r in _OF_DECISIONS else None) for r in told if r in _ONCE}
+        self.check(not news & self.told, f"told again: {news & self.told}")
+        self.told = news
         ended = plan.past is not None and plan.past.result is SwitchResult.SWITCHED
         served = Reason.SWITCHED.value in told or Reason.FAILED_BACK.value in told
         self.check(ended == served, f"ended {ended}, and told {told}")
