@@ -52,10 +52,10 @@ async def prime(
             while (refusal := await _list(feed, listing, watched, namespace)) is not None:
                 if watched.only_for and refusal is Refusal.FORBIDDEN and tries >= most:
                     logger.error(
-                        "the operator may not list %s, and does without: %ss do not work. "
+                        "the operator may not list %s, and does without: what is of kind %s does not work. "
                         "See that its roles are those of its version",
                         watched.plural,
-                        "s and ".join(watched.only_for),
+                        " or ".join(watched.only_for),
                     )
                     forbidden.add(watched)
                     most = 2

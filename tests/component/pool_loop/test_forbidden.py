@@ -69,6 +69,8 @@ async def test_services_are_rolled_out_and_the_log_says_what_is_missing(
     assert "may not list connectionpools" in log
     assert "may not list poddisruptionbudgets" in log
     assert "may not list modelroutes" in log
+    assert "may not list recoveryactions" in log
+    assert "what is of kind RecoveryPolicy or RecoveryAction does not work" in log
     assert "Traceback" not in log
     # Once the rights are there, the process asks to be started anew.
     role = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/before-{namespace}"
