@@ -23,6 +23,7 @@ from sophia_operator.api.recovery_action_status import Acts
 MAX_INSTANCES: Final = 64
 MAX_INSIGHTS: Final = 5
 MAX_RECONNECTS: Final = 10
+MAX_STATEMENTS: Final = 8
 
 
 class ReconnectPhase(StrEnum):
@@ -180,6 +181,14 @@ class InsightsStatus(ApiModel):
     )
 
 
+class RunningStatement(ApiModel):
+    """A statement that has run for long, or that others wait for."""
+
+    pid: int = Field(ge=1, description="Process of the server that runs it.")
+    since: Timestamp = Field(description="When it began.")
+    blocks: int = Field(0, ge=0, description="How many others wait for it.")
+
+
 class BindingRef(ApiModel):
     """Where applications find how to connect, as the Service Binding specification says."""
 
@@ -236,6 +245,12 @@ class ConnectionPoolStatus(ApiModel):
         description="Reconnects that ended, the newest last.",
     )
     insights: InsightsStatus | None = Field(None, description="What pg_stat_statements shows.")
+    statements: list[RunningStatement] = Field(
+        default_factory=list,
+        max_length=MAX_STATEMENTS,
+        json_schema_extra=ATOMIC_LIST,
+        description="Statements that run for long in the pool's database, or that others wait for, as seen last.",
+    )
     acts: Acts
     conditions: list[Condition] = Field(
         default_factory=list,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import pytest
 
 from sophia_operator.api.recovery_values import Symptom
-from sophia_operator.core.recovery.symptoms.statements import slowest
-from tests.support.symptom_scene import at, look, pool, said
+from tests.support.symptom_scene import look, pool, said
 
 LOST = Symptom.CONNECTION_LOST
+SLOW = Symptom.SLOW_QUERIES
 WELL = (said("Healthy", "True", "ChecksPassed"), said("RoleCorrect", "True", "RoleVerified"))
 RECONNECT = {
     "phase": "Waiting",
@@ -124,19 +122,26 @@ def test_a_pool_over_its_budget() -> None:
     assert look(older, Symptom.BUDGET_EXCEEDED).present is None
 
 
-@dataclass(frozen=True)
-class Runs:
-    pid: int
-    since: datetime
-    blocks: int = 0
+def runs(pid: int, since: str, blocks: int = 0) -> dict[str, Any]:
+    return {"pid": pid, "since": f"2026-03-01T{since}Z", "blocks": blocks}
 
 
 def test_a_statement_that_takes_too_long() -> None:
-    running = (Runs(7, at(-50)), Runs(8, at(-40), blocks=3), Runs(9, at(-5), blocks=9))
-    sign = slowest(running, None, at(0))
+    running = [runs(7, "11:59:10"), runs(8, "11:59:20", blocks=3), runs(9, "11:59:55", blocks=9)]
+    sign = look(pool(*WELL, statements=running), SLOW)
     assert (sign.present, sign.value) == (True, 50.0)
     words = "process 8 runs a statement since 11:59:20 UTC and blocks 3 others"
     assert sign.message == f"{words}; 2 statements in all take too long"
-    assert slowest(running, 51, at(0)).present is False
-    assert slowest((Runs(1, at(-30)),), None, at(0)).present is True
-    assert slowest((Runs(1, at(-29)),), None, at(0)).present is False
+    assert look(pool(*WELL, statements=running), SLOW, thresholdSeconds=51).present is False
+    half_a_minute = pool(*WELL, statements=[runs(1, "11:59:30")])
+    assert look(half_a_minute, SLOW).present is True
+    assert look(half_a_minute, SLOW, seconds=-1).present is False
+    assert look(pool(*WELL), SLOW).present is False
+
+
+def test_of_a_server_that_is_not_seen_nobody_knows_what_runs() -> None:
+    running = [runs(7, "11:59:10")]
+    assert look(pool(unwell("ServerLost"), statements=running), SLOW).present is None
+    assert look(pool(unwell("AuthenticationFailed"), statements=running), SLOW).present is None
+    assert look(pool(unwell("ClientsWaiting"), statements=running), SLOW).present is True
+    assert look(pool(statements=running), SLOW).present is None

@@ -10,6 +10,7 @@ from sophia_operator.api.connection_pool import ConnectionPoolSpec, PoolRole
 from sophia_operator.api.connection_pool_status import ConnectionPoolStatus, InstanceStatus
 from sophia_operator.api.recovery_policy import Rule
 from sophia_operator.core.recovery.symptoms.sight import NOT_SEEN, absent, said, unknown
+from sophia_operator.core.recovery.symptoms.statements import slowest
 from sophia_operator.core.recovery.views import Sign, TargetView
 from sophia_operator.core.words import clock
 
@@ -38,8 +39,8 @@ _OF_PEOPLE: Final = frozenset(
         Reason.TLS_UNTRUSTED,
     }
 )
-#: While one of these is said of the health, how far a standby trails behind is not.
-_HIDES_LAG: Final = _OF_SERVER | _OF_PEOPLE | {Reason.RECONNECTING, Reason.TOO_MANY_CONNECTIONS}
+#: While one of these is said of the health, what the server does is not seen.
+_HIDES_SERVER: Final = _OF_SERVER | _OF_PEOPLE | {Reason.RECONNECTING, Reason.TOO_MANY_CONNECTIONS}
 _ALL: Final = 100.0
 
 
@@ -112,7 +113,7 @@ def replication_lag(target: TargetView, rule: Rule, now: datetime) -> Sign:
         return NOT_SEEN
     if spec.role is not PoolRole.READ_ONLY or healthy.status is ConditionStatus.TRUE:
         return absent(healthy.message)
-    if healthy.reason in _HIDES_LAG:
+    if healthy.reason in _HIDES_SERVER:
         return unknown(f"the standby is not seen: {healthy.message}")
     if healthy.reason != Reason.REPLICATION_LAG.value:
         return absent(healthy.message)
@@ -142,6 +143,13 @@ def _over_budget(status: ConnectionPoolStatus, within: Condition) -> Sign:
 
 
 def slow_queries(target: TargetView, rule: Rule, now: datetime) -> Sign:
-    """A statement runs, or blocks others, for too long. Its value is for how long it runs, in seconds."""
-    del target, rule, now
-    return NOT_SEEN
+    """A statement runs, or blocks others, for too long. Its value is for how long it runs, in seconds.
+
+    While the server is not seen, nobody knows what runs there.
+    """
+    status, healthy = target.status, said(target, ConditionType.HEALTHY)
+    if not isinstance(status, ConnectionPoolStatus) or healthy is None:
+        return NOT_SEEN
+    if healthy.status is ConditionStatus.FALSE and healthy.reason in _HIDES_SERVER:
+        return unknown(f"the server is not seen: {healthy.message}")
+    return slowest(status.statements, rule.threshold_seconds, now)

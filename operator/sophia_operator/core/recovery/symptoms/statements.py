@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
+from sophia_operator.api.connection_pool_status import RunningStatement
 from sophia_operator.core.recovery.symptoms.sight import absent
 from sophia_operator.core.recovery.views import Sign
 from sophia_operator.core.words import clock, count
 
 #: A statement may run, and block others, for so long where the rule says nothing.
 THRESHOLD_SECONDS: Final = 30
-
-
-class RunningStatement(Protocol):
-    """A statement that runs, as the status of its pool names it."""
-
-    @property
-    def pid(self) -> int:
-        """Process of the server that runs it."""
-
-    @property
-    def since(self) -> datetime:
-        """When it began."""
-
-    @property
-    def blocks(self) -> int:
-        """How many others wait for it."""
 
 
 def slowest(statements: Iterable[RunningStatement], threshold: int | None, now: datetime) -> Sign:
