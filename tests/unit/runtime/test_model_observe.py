@@ -205,3 +205,30 @@ def test_lists_have_one_order_whatever_the_api_server_makes_of_them() -> None:
     shares = [{"name": "second", "percent": 0}, {"name": "primary", "percent": 100}]
     one = view(http_route(), models=names, shares=shares)
     assert one.status == view(http_route(), models=names[::-1], shares=shares[::-1]).status
+    acts = [
+        {"name": name, "uid": name, "action": "SwitchModel", "phase": "Done", "startedAt": f"2026-03-01T12:00:0{at}Z"}
+        for name, at in (("b", 1), ("a", 2))
+    ]
+    read = view(http_route(), acts=acts[::-1]).status
+    assert [a.name for a in read.acts] == ["b", "a"]
+
+
+def test_what_the_route_is_asked_for_and_that_it_waits_for_that() -> None:
+    action: dict[str, Any] = {
+        "apiVersion": "sophia.ai/v1alpha1",
+        "kind": "RecoveryAction",
+        "metadata": {"name": "switch-1"},
+        "spec": {
+            "target": {"kind": "ModelRoute", "name": "chat"},
+            "action": "SwitchModel",
+            "parameters": {"model": "second"},
+        },
+        "status": {"phase": "Claimed", "claimedAt": "2026-03-01T12:00:00Z"},
+    }
+    other = action | {
+        "metadata": {"name": "switch-2"},
+        "spec": action["spec"] | {"target": {"kind": "ConnectionPool", "name": "chat"}},
+    }
+    sight = seen(stored(action, other), view(http_route(name="chat")))
+    assert [(r.name, r.parameters.model, r.may_begin) for r in sight.observed.acts] == [("switch-1", "second", True)]
+    assert any(dependency[2].endswith("ModelRoute/shop/chat") for dependency in sight.depends_on)
