@@ -129,7 +129,7 @@ class Rules:
         if switch.kind in BY_STAGES:
             waited = now - self.moved_at
             hold = min(self.hold, _hold(view, view.status.failed_failbacks))
-            self.check(waited >= hold, f"{switch.kind.value} after {waited} s, in a hold of {hold} s")
+            self.check(waited >= hold - 1e-6, f"{switch.kind.value} after {waited} s, in a hold of {hold} s")
             self.check(switch.to in eligible, f"{switch.kind.value} to {switch.to}, which may not be chosen")
             self.check(active in eligible, f"{switch.kind.value} away from a model that fails")
             health = ranking.health[switch.to]
@@ -150,7 +150,7 @@ class Rules:
             if not others and active in names:
                 waited = now - self.moved_at
                 hold = min(self.hold, _hold(view, view.status.failed_failbacks))
-                self.check(waited >= hold, f"all models are down, and traffic moves after {waited} s")
+                self.check(waited >= hold - 1e-6, f"all models are down, and traffic moves after {waited} s")
                 own, new = ranking.health[str(active)], ranking.health[switch.to]
                 better = _answered(new.requests, new.failures) - _answered(own.requests, own.failures)
                 silent = own.state.value in ("Refused", "Paused", "Ineligible")
@@ -188,6 +188,8 @@ class Rules:
         if begun is not None or plan.past is not None:
             self.moved_at, self.hold = now, _hold(view, plan.failed_failbacks)
             self.shortest_hold = min(self.shortest_hold, float(view.spec.failback.hold_seconds))
+        # A spec that shortened it counts at once, and one that lengthens it later does not bring it back.
+        self.hold = min(self.hold, _hold(view, plan.failed_failbacks))
         self.acts.persisted(plan, begun)
         self._count_failures(view, plan)
         self._notices(ranking, plan)
