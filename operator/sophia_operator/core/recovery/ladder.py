@@ -1,0 +1,74 @@
+"""The ladder of an incident: which step is next, by what was tried so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sophia_operator.api.recovery_action_status import ActionPhase
+from sophia_operator.api.recovery_policy import Rule, Step
+from sophia_operator.api.recovery_policy_status import SymptomStatus
+from sophia_operator.api.recovery_values import Action
+from sophia_operator.core.recovery import past
+from sophia_operator.core.recovery.memory import IncidentLine, in_order
+from sophia_operator.core.recovery.views import ActionView
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """How far an incident's ladder was climbed."""
+
+    #: Acts of the incident, the oldest first; dry runs are among them.
+    acts: tuple[ActionView, ...]
+    #: Number of acts that were made.
+    made: int
+    #: Actions that were tried since one last helped.
+    tried: tuple[Action, ...]
+    #: Whether the last act was tried and did not help.
+    goes_on: bool
+
+    @property
+    def last(self) -> ActionView | None:
+        """The newest act."""
+        return self.acts[-1] if self.acts else None
+
+
+def climb(policy: str, incident: SymptomStatus, actions: Iterable[ActionView]) -> Climb:
+    """How far it was climbed: by RecoveryActions, and by what the policy's status remembers of those that are gone."""
+    acts = tuple(sorted((a for a in actions if _is_of(policy, incident, a)), key=lambda a: _number(a)))
+    known = {act.spec.action for act in acts}
+    tried = [action for action in incident.tried if action not in known]
+    goes_on = bool(tried)
+    for act in acts:
+        if act.spec.dry_run or not act.status.phase.is_over or act.status.phase is ActionPhase.SKIPPED:
+            continue
+        if past.helped(act):
+            tried, goes_on = [], False
+        else:
+            tried = [*(a for a in tried if a is not act.spec.action), act.spec.action]
+            # What was refused, by a person or for good, took no time in which something could have helped.
+            goes_on = True
+    made = max([incident.step, *(_number(act) for act in acts)])
+    return Climb(acts, made, tuple(tried), goes_on)
+
+
+def steps_left(
+    rule: Rule, incident: SymptomStatus, tried: Sequence[Action], lines: Iterable[IncidentLine]
+) -> list[Step]:
+    """The steps that were not tried yet, the next one first."""
+    ordered = in_order(rule.escalation, lines, incident.symptom, incident.kind)
+    return [step for step in ordered if step.action not in tried]
+
+
+def _is_of(policy: str, incident: SymptomStatus, action: ActionView) -> bool:
+    trigger = action.spec.trigger
+    return (
+        trigger is not None
+        and action.target == (incident.kind, incident.name)
+        and (trigger.policy, trigger.symptom) == (policy, incident.symptom)
+        and trigger.since == incident.since
+    )
+
+
+def _number(action: ActionView) -> int:
+    return action.spec.trigger.step if action.spec.trigger is not None else 0
