@@ -148,6 +148,10 @@ class ObjectStore:
         """Objects of that namespace, by name: of a kind that recovery acts on, of its policies, or of its actions."""
         return [self._entries[kind][name].load() for name in sorted(self._by_namespace.get((kind, namespace), ()))]
 
+    def names_in(self, kind: str, namespace: str) -> Sequence[str]:
+        """Their names. Nothing is parsed for it."""
+        return sorted(name for _, name in self._by_namespace.get((kind, namespace), ()))
+
     def acts_on(self, kind: str, namespace: str, name: str) -> Sequence[Object]:
         """RecoveryActions whose target that object is."""
         return self._marked("RecoveryAction", recovery_marks.target_mark(namespace, kind, name))

@@ -168,3 +168,16 @@ def test_to_approve_is_a_right_of_its_own() -> None:
         assert "approve" not in others[name].get("recoveryactions", ()), name
     for name in others.keys() - {"sophia-operator"}:
         assert "operate" not in others[name].get("recoveryactions", ()), name
+
+
+def test_the_admission_policy_may_be_left_out() -> None:
+    found = {o["kind"] for o in render()} - {o["kind"] for o in render({"recovery": {"admissionPolicy": False}})}
+    assert found == {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+
+
+def test_the_admission_policy_names_the_role_that_it_asks_for() -> None:
+    objects = render({"fullnameOverride": "other"})
+    policy = pick(objects, "ValidatingAdmissionPolicy")
+    assert "as in ClusterRole other-approve" in str(policy["spec"]["validations"])
+    assert pick(objects, "ClusterRole", "other-approve")
+    assert pick(objects, "ValidatingAdmissionPolicyBinding")["spec"]["policyName"] == policy["metadata"]["name"]

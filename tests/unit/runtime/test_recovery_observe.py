@@ -16,6 +16,7 @@ from sophia_operator.api.recovery_action_status import ActionPhase
 from sophia_operator.api.recovery_values import Mode, TargetKind
 from sophia_operator.core.recovery.views import CrashingPod
 from sophia_operator.runtime.recovery import observe
+from sophia_operator.runtime.recovery import parsed as parsing
 from sophia_operator.runtime.store import ObjectStore
 from tests.support import bound_tiers
 from tests.support.recovery_objects import CREATED, NAMESPACE, action, meta, policy
@@ -262,3 +263,42 @@ def test_a_release_without_a_time_began_when_it_was_made_and_one_that_goes_is_no
     assert found.started_at == datetime.fromisoformat(CREATED)
     release["metadata"]["deletionTimestamp"] = CREATED
     assert observe.moving_of(store_of(release), NAMESPACE) == ()
+
+
+def test_what_did_not_change_is_not_parsed_again_and_what_changed_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, looked = store_of(action("a"), action("b"), bound_tiers.tier()), list[str]()
+    get = store.get
+    monkeypatch.setattr(store, "get", lambda *key: looked.append(key[2]) or get(*key))
+
+    def look() -> tuple[list[str], list[ActionPhase], bool | None]:
+        looked.clear()
+        actions = observe.actions_of(store, NAMESPACE)
+        target = observe.target_of(store, NAMESPACE, TargetKind.CACHE_TIER, "near", NOW)
+        return list(looked), [a.status.phase for a in actions], target.deleting if target is not None else None
+
+    assert look() == (["a", "b", "near"], [ActionPhase.PENDING, ActionPhase.PENDING], False)
+    assert look() == ([], [ActionPhase.PENDING, ActionPhase.PENDING], False)
+    store.put(action("b", "Claimed", version=8))
+    assert look() == (["b"], [ActionPhase.PENDING, ActionPhase.CLAIMED], False)
+    tier = bound_tiers.tier()
+    tier["metadata"] = meta("near", 9, deletionTimestamp=CREATED)
+    store.put(tier)
+    assert look() == (["near"], [ActionPhase.PENDING, ActionPhase.CLAIMED], True)
+    store.discard(action("b", version=10))
+    assert look() == ([], [ActionPhase.PENDING], True)
+    store.put(action("b", version=11))
+    assert look() == (["b"], [ActionPhase.PENDING, ActionPhase.PENDING], True)
+
+
+def test_only_so_much_is_kept_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "MOST", 2)
+    store, made = store_of(action("a"), action("b"), action("c")), list[str]()
+
+    def make(obj: Any) -> str:
+        made.append(obj["metadata"]["name"])
+        return made[-1]
+
+    for name in ("a", "b", "a", "c", "a", "b"):
+        assert parsing.parsed(store, "RecoveryAction", NAMESPACE, name, make) == name
+    assert made == ["a", "b", "c", "b"], "what was asked for last stays"
+    assert parsing.parsed(store, "RecoveryAction", NAMESPACE, "d", make) is None

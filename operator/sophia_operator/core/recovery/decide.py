@@ -79,7 +79,7 @@ def decide(symptoms: Symptoms, policies: tuple[PolicyView, ...], history: Histor
             if _is_act(answer.create):
                 scene = replace(scene, promised=(*scene.promised, (case.incident.kind, case.incident.name)))
     done = {p.name: _with_answers(p, symptoms, tracked[p.name], answers, history) for p in ordered}
-    finished = {p.name: finish(p, done[p.name], storms[p.name], symptoms, history, now) for p in ordered}
+    finished = {p.name: finish(p, done[p.name], storms[p.name], scene) for p in ordered}
     return Decisions(
         statuses={name: status for name, (status, _) in finished.items()},
         create=tuple(create),

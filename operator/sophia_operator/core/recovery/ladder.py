@@ -35,7 +35,7 @@ class Climb:
 
 def climb(policy: str, incident: SymptomStatus, actions: Iterable[ActionView]) -> Climb:
     """How far it was climbed: by RecoveryActions, and by what the policy's status remembers of those that are gone."""
-    acts = tuple(sorted((a for a in actions if _is_of(policy, incident, a)), key=lambda a: _number(a)))
+    acts = tuple(sorted((a for a in actions if _is_of(policy, incident, a)), key=_number))
     known = {act.spec.action for act in acts}
     tried = [action for action in incident.tried if action not in known]
     goes_on = bool(tried)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ from sophia_operator.runtime.observe import service_status
 from sophia_operator.runtime.pools.observe import pool_status
 from sophia_operator.runtime.recovery.crashes import crashing_pods
 from sophia_operator.runtime.recovery.marks import time_of
+from sophia_operator.runtime.recovery.parsed import parsed
 from sophia_operator.runtime.store import ObjectStore
 
 #: What budgets look back on.
@@ -132,18 +134,20 @@ def action_in_order(status: RecoveryActionStatus) -> RecoveryActionStatus:
 def targets_of(
     store: ObjectStore, namespace: str, kinds: Iterable[TargetKind], now: datetime
 ) -> tuple[TargetView, ...]:
-    """Every object of those kinds in the namespace, by kind and name."""
-    return tuple(
-        target_view(obj, crashing_pods(store, kind, namespace, obj["metadata"]["name"], now))
+    """Every object of those kinds in the namespace, by kind and name. Only what changed since is parsed again."""
+    found = (
+        target_of(store, namespace, kind, name, now)
         for kind in sorted(set(kinds))
-        for obj in store.in_namespace(kind.value, namespace)
+        for name in store.names_in(kind.value, namespace)
     )
+    return tuple(target for target in found if target is not None)
 
 
 def target_of(store: ObjectStore, namespace: str, kind: TargetKind, name: str, now: datetime) -> TargetView | None:
     """One of them; None when it is not there."""
-    obj = store.get(kind.value, namespace, name)
-    return None if obj is None else target_view(obj, crashing_pods(store, kind, namespace, name, now))
+    view = parsed(store, kind.value, namespace, name, target_view)
+    crashing = crashing_pods(store, kind, namespace, name, now)
+    return view if view is None or not crashing else replace(view, crashing=crashing)
 
 
 def policies_of(store: ObjectStore, namespace: str) -> tuple[PolicyView, ...]:
@@ -160,13 +164,13 @@ def policies_of(store: ObjectStore, namespace: str) -> tuple[PolicyView, ...]:
 
 
 def actions_of(store: ObjectStore, namespace: str) -> tuple[ActionView, ...]:
-    """RecoveryActions of the namespace that can be read, the oldest first."""
-    return _actions(store.in_namespace("RecoveryAction", namespace))
+    """RecoveryActions of the namespace that can be read, the oldest first. Only what changed is parsed again."""
+    return _actions(store, namespace, store.names_in("RecoveryAction", namespace))
 
 
 def acting_in(store: ObjectStore, namespace: str) -> tuple[ActionView, ...]:
     """Those of them that were claimed and are not over. No other is parsed for it."""
-    return _actions(store.acting_in(namespace))
+    return _actions(store, namespace, [obj["metadata"]["name"] for obj in store.acting_in(namespace)])
 
 
 def acts_elsewhere(store: ObjectStore, namespace: str, now: datetime) -> tuple[datetime, ...]:
@@ -205,14 +209,16 @@ def _bindings(snapshot: Mapping[str, Any]) -> list[BindingVersion]:
     return out
 
 
-def _actions(objects: Iterable[Object]) -> tuple[ActionView, ...]:
-    out = []
-    for obj in objects:
-        try:
-            out.append(action_view(obj))
-        except ValidationError:
-            continue
-    return tuple(sorted(out, key=lambda action: (action.created_at, action.name)))
+def _actions(store: ObjectStore, namespace: str, names: Iterable[str]) -> tuple[ActionView, ...]:
+    found = (parsed(store, "RecoveryAction", namespace, name, _readable) for name in names)
+    return tuple(sorted((a for a in found if a is not None), key=lambda action: (action.created_at, action.name)))
+
+
+def _readable(obj: Object) -> ActionView | None:
+    try:
+        return action_view(obj)
+    except ValidationError:
+        return None
 
 
 def _target_status(kind: TargetKind, obj: Object) -> TargetStatus:
