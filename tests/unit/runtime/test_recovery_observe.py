@@ -268,7 +268,12 @@ def test_a_release_without_a_time_began_when_it_was_made_and_one_that_goes_is_no
 def test_what_did_not_change_is_not_parsed_again_and_what_changed_is(monkeypatch: pytest.MonkeyPatch) -> None:
     store, looked = store_of(action("a"), action("b"), bound_tiers.tier()), list[str]()
     get = store.get
-    monkeypatch.setattr(store, "get", lambda *key: looked.append(key[2]) or get(*key))
+
+    def noted(kind: str, namespace: str, name: str) -> Any:
+        looked.append(name)
+        return get(kind, namespace, name)
+
+    monkeypatch.setattr(store, "get", noted)
 
     def look() -> tuple[list[str], list[ActionPhase], bool | None]:
         looked.clear()
