@@ -157,6 +157,9 @@ class RecoveryActionStatus(ApiModel):
         description="What was done, command by command, without anything secret.",
     )
     would: Message = Field("", description="Of a dry run: what would be done.")
+    subject: str | None = Field(
+        None, max_length=512, description="What exactly it is about, fixed before it begins, as in a pod and its uid."
+    )
     undo: Message = Field("", description="How it is taken back, where there is something to take back.")
     false_fire: bool = Field(False, description="Whether the symptom was gone before the act could have had an effect.")
     recurrence: bool = Field(False, description="Whether the same symptom was there within the hour before.")

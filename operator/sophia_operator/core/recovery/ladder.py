@@ -42,7 +42,7 @@ def climb(policy: str, incident: SymptomStatus, actions: Iterable[ActionView]) -
     for act in acts:
         if act.spec.dry_run or not act.status.phase.is_over or act.status.phase is ActionPhase.SKIPPED:
             continue
-        if past.helped(act):
+        if past.helped(act) and act.spec.action is not Action.NOTIFY:
             tried, goes_on = [], False
         else:
             tried = [*(a for a in tried if a is not act.spec.action), act.spec.action]
@@ -58,6 +58,27 @@ def steps_left(
     """The steps that were not tried yet, the next one first."""
     ordered = in_order(rule.escalation, lines, incident.symptom, incident.kind)
     return [step for step in ordered if step.action not in tried]
+
+
+def goes_on(action: ActionView, actions: Iterable[ActionView]) -> bool:
+    """Whether an action goes on with the ladder of its incident: the act before it was tried and did not help."""
+    trigger = action.spec.trigger
+    if trigger is None:
+        return False
+    before = [
+        a
+        for a in actions
+        if a.spec.trigger is not None
+        and a.target == action.target
+        and (a.spec.trigger.policy, a.spec.trigger.symptom) == (trigger.policy, trigger.symptom)
+        and a.spec.trigger.since == trigger.since
+        and a.spec.trigger.step < trigger.step
+        and not a.spec.dry_run
+        and a.status.phase.is_over
+        and a.status.phase is not ActionPhase.SKIPPED
+    ]
+    last = max(before, key=_number, default=None)
+    return last is not None and (last.spec.action is Action.NOTIFY or not past.helped(last))
 
 
 def _is_of(policy: str, incident: SymptomStatus, action: ActionView) -> bool:
