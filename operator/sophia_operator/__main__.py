@@ -41,6 +41,8 @@ from sophia_operator.runtime.models.world import ModelWorld
 from sophia_operator.runtime.pools.fence import FencedPools
 from sophia_operator.runtime.pools.world import DEFAULT_IMAGE, PoolWorld
 from sophia_operator.runtime.prime import prime
+from sophia_operator.runtime.recovery.telling import NoReceivers
+from sophia_operator.runtime.recovery.world import Locks, RecoveryWorld
 from sophia_operator.runtime.server import Health, Server
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.telemetry import Telemetry
@@ -126,7 +128,8 @@ class Operator:
             stack.push_async_callback(cluster.close)
             telemetry, store = self._telemetry, ObjectStore()
             wakeups, of_pools, of_tiers, of_routes = (Wakeups(telemetry.wakeup) for _ in range(4))
-            feed = Feed(store, wakeups, of_pools, of_tiers, of_routes)
+            of_policies, of_actions = Wakeups(telemetry.wakeup), Wakeups(telemetry.wakeup)
+            feed = Feed(store, wakeups, of_pools, of_tiers, of_routes, policies=of_policies, actions=of_actions)
             audit = Audit(store, feed, cluster, options.namespaces)
             self._health.alive.append(audit.trouble)
             self._health.ready.append(
@@ -154,6 +157,7 @@ class Operator:
             requests = HttpRequests()
             stack.push_async_callback(requests.close)
             elsewhere = Elsewhere(cluster, store, clock, options.namespaces) if options.namespaces else None
+            locks, teller = Locks(), NoReceivers()
             worlds = handlers.Worlds(
                 World(guarded, store, metrics, requests, clock, wakeups, telemetry, elsewhere=elsewhere),
                 PoolWorld(
@@ -168,6 +172,8 @@ class Operator:
                 ModelWorld(
                     *(guarded, store, feed, outside.models, metrics, clock, of_routes, telemetry), elsewhere=elsewhere
                 ),
+                RecoveryWorld(guarded, store, feed, clock, of_policies, telemetry, locks, teller),
+                RecoveryWorld(guarded, store, feed, clock, of_actions, telemetry, locks, teller),
             )
             forbidden: set[Watched] = set()
 

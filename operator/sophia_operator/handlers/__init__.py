@@ -14,14 +14,16 @@ from sophia_operator.handlers import (
     login,
     managed_services,
     model_routes,
+    recovery,
     settings,
 )
 from sophia_operator.handlers.login import Reach
 from sophia_operator.runtime.caches.world import CacheWorld
 from sophia_operator.runtime.models.world import ModelWorld
 from sophia_operator.runtime.pools.world import PoolWorld
+from sophia_operator.runtime.recovery.world import RecoveryWorld
 from sophia_operator.runtime.wakeups import Feed
-from sophia_operator.runtime.watched import POOLS, ROUTES, TIERS, Watched
+from sophia_operator.runtime.watched import ACTIONS, POLICIES, POOLS, ROUTES, TIERS, Watched
 from sophia_operator.runtime.world import World
 
 
@@ -33,6 +35,8 @@ class Worlds:
     pools: PoolWorld
     tiers: CacheWorld
     routes: ModelWorld
+    policies: RecoveryWorld
+    actions: RecoveryWorld
 
 
 def registry(worlds: Worlds, feed: Feed, reach: Reach, *, forbidden: Collection[Watched] = ()) -> kopf.OperatorRegistry:
@@ -46,6 +50,8 @@ def registry(worlds: Worlds, feed: Feed, reach: Reach, *, forbidden: Collection[
         cache_tiers.register(made, worlds.tiers, feed)
     if ROUTES not in forbidden:
         model_routes.register(made, worlds.routes, feed)
+    if POLICIES not in forbidden and ACTIONS not in forbidden:
+        recovery.register(made, worlds.policies, worlds.actions, feed)
     children.register(made, feed, forbidden)
     return made
 

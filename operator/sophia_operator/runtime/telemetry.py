@@ -19,6 +19,7 @@ from prometheus_client.exposition import generate_latest
 
 from sophia_operator.api.release import ReleaseState, ReleaseStatus, Verdict
 from sophia_operator.runtime.telemetry_pools import PoolTelemetry
+from sophia_operator.runtime.telemetry_recovery import RecoveryTelemetry
 from sophia_operator.runtime.telemetry_routes import RouteTelemetry
 from sophia_operator.runtime.telemetry_tiers import TierTelemetry
 
@@ -35,7 +36,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Telemetry:
-    """Metrics about rollouts, pools, tiers, routes, passes and API calls, in a registry of their own."""
+    """Metrics about rollouts, pools, tiers, routes, recovery, passes and API calls, in a registry of their own."""
 
     def __init__(self, *, process: bool = True) -> None:
         self.registry = registry = CollectorRegistry()
@@ -86,6 +87,8 @@ class Telemetry:
         self.tiers = TierTelemetry(registry)
         #: About ModelRoutes.
         self.routes = RouteTelemetry(registry)
+        #: About RecoveryPolicies and RecoveryActions.
+        self.recovery = RecoveryTelemetry(registry)
         self._leader = Gauge("sophia_leader", "1 while this process holds the Lease.", registry=registry)
 
     def exposition(self) -> bytes:
