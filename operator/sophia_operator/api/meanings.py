@@ -37,7 +37,8 @@ CONDITION_MEANINGS: Final[Mapping[ConditionType, str]] = {
     ConditionType.STORM_ACTIVE: "So much is wrong at once that nobody acts, and no release advances.",
     ConditionType.APPROVED: "A person allowed the action, or none has to.",
     ConditionType.VERIFIED: "Whether the act helped: the symptom is gone, and the target is healthy by its role.",
-    ConditionType.SIGNALS_DELIVERED: "Every receiver took what it was told of the action.",
+    ConditionType.SIGNALS_DELIVERED: "Every receiver of the policy took what it was told last. Not there while nothing "
+    "was told.",
 }
 
 REASON_MEANINGS: Final[Mapping[Reason, str]] = {

@@ -22,6 +22,8 @@ from sophia_operator.api.recovery_values import Action
 MAX_DID: Final = 16
 #: Acts that a target speaks of: those under way, and the newest that ended.
 MAX_ACTS: Final = 8
+#: Changes that wait for being told; of more, the newest.
+MAX_UNTOLD: Final = 8
 
 Line = Annotated[str, Field(max_length=512)]
 
@@ -134,6 +136,15 @@ Acts = Annotated[
 ]
 
 
+class UntoldChange(ApiModel):
+    """A change of the phase that receivers are still to be told of."""
+
+    number: int = Field(ge=1, le=64, description="Number of the change.")
+    phase: ActionPhase = Field(description="The phase that it led to.")
+    at: Timestamp = Field(description="When it was.")
+    message: Annotated[str, Field(max_length=1024)] = Field("", description="What the action said then.")
+
+
 class RecoveryActionStatus(ApiModel):
     """What was done, and what came of it."""
 
@@ -165,6 +176,13 @@ class RecoveryActionStatus(ApiModel):
     recurrence: bool = Field(False, description="Whether the same symptom was there within the hour before.")
     signalled: int = Field(0, ge=0, le=64, description="Number of changes that receivers were told of.")
     changes: int = Field(0, ge=0, le=64, description="Number of changes of the phase so far.")
+    #: Written with the change itself, so that none is lost in a crash.
+    untold: list[UntoldChange] = Field(
+        default_factory=list,
+        max_length=MAX_UNTOLD,
+        json_schema_extra=ATOMIC_LIST,
+        description="Changes that receivers are still to be told of.",
+    )
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,

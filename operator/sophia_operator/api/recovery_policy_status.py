@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
-from sophia_operator.api.common import ApiModel, Message, ObjectName, Timestamp, UnsignedDecimalString, map_list
+from sophia_operator.api.common import (
+    ATOMIC_LIST,
+    ApiModel,
+    Message,
+    ObjectName,
+    Timestamp,
+    UnsignedDecimalString,
+    map_list,
+)
 from sophia_operator.api.conditions import Condition
-from sophia_operator.api.recovery_values import Action, Symptom, TargetKind
+from sophia_operator.api.recovery_values import Action, Severity, Symptom, TargetKind
 
 #: Symptoms that are shown; more are counted.
 MAX_SYMPTOMS: Final = 64
+#: News that wait for being told; of more, the newest.
+MAX_UNTOLD_NEWS: Final = 64
 
 
 class Verdict(StrEnum):
@@ -54,6 +64,28 @@ class StormStatus(ApiModel):
     of: int = Field(0, ge=0, description="Objects that are selected.")
 
 
+class NewsKind(StrEnum):
+    """What a policy tells receivers of, beside what its actions tell."""
+
+    GAVE_UP = "GaveUp"
+    STORM_BEGAN = "StormBegan"
+    STORM_ENDED = "StormEnded"
+
+
+class UntoldNews(ApiModel):
+    """News of a policy that receivers are still to be told of."""
+
+    id: Annotated[str, Field(min_length=1, max_length=512)] = Field(description="Tells it from all other news.")
+    what: NewsKind = Field(description="What it is about.")
+    at: Timestamp = Field(description="When it was.")
+    severity: Severity = Field(Severity.CRITICAL, description="How bad it is.")
+    kind: TargetKind | None = Field(None, description="Of GaveUp: kind of the object.")
+    name: ObjectName | None = Field(None, description="Of GaveUp: name of the object.")
+    symptom: Symptom | None = Field(None, description="Of GaveUp: what is wrong.")
+    action: ObjectName | None = Field(None, description="Of GaveUp: the newest RecoveryAction of the incident.")
+    message: Annotated[str, Field(max_length=1024)] = Field("", description="In words.")
+
+
 class RecoveryPolicyStatus(ApiModel):
     """What the operator saw; timers are lost with it, and begin anew."""
 
@@ -67,6 +99,13 @@ class RecoveryPolicyStatus(ApiModel):
         max_length=MAX_SYMPTOMS,
         json_schema_extra=map_list("kind", "name", "symptom"),
         description="Incidents that are open.",
+    )
+    #: Written with what they tell of, so that none is lost in a crash.
+    untold: list[UntoldNews] = Field(
+        default_factory=list,
+        max_length=MAX_UNTOLD_NEWS,
+        json_schema_extra=ATOMIC_LIST,
+        description="News that receivers are still to be told of.",
     )
     conditions: list[Condition] = Field(
         default_factory=list,

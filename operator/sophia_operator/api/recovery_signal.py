@@ -43,7 +43,9 @@ class Webhook(ApiModel):
     url_secret_ref: SecretKeyRef | None = Field(None, description="Where that is, when the address is a secret.")
     format: WebhookFormat = Field(WebhookFormat.CLOUD_EVENTS, description="What is sent.")
     hmac_secret_ref: SecretKeyRef | None = Field(
-        None, description="Key of a signature of the body: HMAC-SHA256, hexadecimal, in x-sophia-signature."
+        None,
+        description="Key of a signature in x-sophia-signature: `t=<unix time>,v1=<hexadecimal HMAC-SHA256>` of that "
+        "time, a dot and the body.",
     )
     timeout_seconds: int = Field(5, ge=1, le=30, description="Time for an answer, in seconds.")
 
