@@ -74,6 +74,10 @@ async def _add_passwords(session: Session, _: NodeRequest, command: NodeCommand,
         await session.ask("CONFIG", "SET", "masterauth", replicator)
 
 
+async def _purge_memory(session: Session, _: NodeRequest, __: NodeCommand, ___: _Address | None) -> None:
+    await session.ask("MEMORY", "PURGE")
+
+
 async def _disconnect_clients(session: Session, request: NodeRequest, _: NodeCommand, __: _Address | None) -> None:
     """The operator's own connections stay: they are told by name, and clients of other users need no such look."""
     text = await session.ask("CLIENT", "LIST", "TYPE", "normal")
@@ -118,4 +122,5 @@ _VERBS: Final[Mapping[NodeVerb, _Carry]] = {
     NodeVerb.CONFIGURE: _configure,
     NodeVerb.ADD_PASSWORDS: _add_passwords,
     NodeVerb.DISCONNECT_CLIENTS: _disconnect_clients,
+    NodeVerb.PURGE_MEMORY: _purge_memory,
 }

@@ -150,7 +150,7 @@ def test_mode_keeps_the_operator_from_acting(served: Callable[..., Served], poli
         policy.wait_helped("SwitchModel")
         return
     else:
-        (symptom,) = policy.wait("to see it", lambda o: (o.get("status") or {}).get("symptoms"), seconds=60)
+        (symptom,) = policy.wait("to see it", lambda o: (o.get("status") or {}).get("symptoms") or None, seconds=60)
         policy.wait_reason_of(symptom["symptom"], "ModeOff")
     time.sleep(CALM_SECONDS)
     assert world.route.status()["active"] == "primary"

@@ -8,6 +8,7 @@ from typing import Final
 
 from sophia_operator.api.cache_tier_status import NodeRole
 from sophia_operator.core.cache import names
+from sophia_operator.core.cache.acts import plan_acts, with_wish
 from sophia_operator.core.cache.decision import TierDecision
 from sophia_operator.core.cache.findings import NodeVerb
 from sophia_operator.core.cache.live_config import configure
@@ -29,15 +30,16 @@ def advance(tier: TierView, observed: TierObserved, now: datetime, jitter: float
     """What follows from what is seen. The status is persisted before anything that the decision asks for is done."""
     topology = _topology(tier, observed, now, jitter)
     known = replace(tier, status=with_topology(tier.status, topology))
-    work = plan_work(known, observed, now)
-    status = project(tier, observed, Planned(topology, work), now)
+    acts = plan_acts(known, observed, now)
+    work = plan_work(with_wish(known, acts.wish), observed, now)
+    status = project(tier, observed, Planned(topology, work, acts), now)
     after = replace(tier, status=status)
     busy = {c.node for c in topology.commands if c.verb is NodeVerb.CONFIGURE}
     waits = [w for w in (topology.wait, work.wait) if w is not None]
     planned = (*topology.notices, *work.notices)
     return TierDecision(
         status=status,
-        commands=(*topology.commands, *configure(after, observed, now, busy)),
+        commands=(*topology.commands, *configure(after, observed, now, busy), *acts.commands),
         labels=topology.labels,
         delete=topology.delete,
         tasks=work.tasks,

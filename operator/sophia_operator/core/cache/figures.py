@@ -62,9 +62,7 @@ def _node(
             "version": node.version[:64],
             "run_id": node.run_id[:64],
             "config_current": is_current(tier, node),
-            "used_memory_megabytes": _steady(
-                before.used_memory_megabytes, round(node.used_memory / MEBIBYTE), _MEMORY_STEP
-            ),
+            "used_memory_megabytes": _memory(before.used_memory_megabytes, node),
             "lag_bytes": _lag(observed, view, node, primary, before.lag_bytes),
             "message": _trouble(tier, observed, view),
         }
@@ -76,6 +74,20 @@ def _trouble(tier: TierView, observed: TierObserved, view: NodeView) -> str | No
     if failure is None and node is not None:
         failure = node.check_failure
     return remedies.of_node(tier, view.name, failure)[1][:512] if failure is not None else None
+
+
+def _memory(old: int | None, node: Node) -> int:
+    """Memory in MiB. Near its limit every few percent say something else: somebody may have to act."""
+    new = round(node.used_memory / MEBIBYTE)
+    limit = node.max_memory // MEBIBYTE
+    if old is not None and limit and _share(new, limit) != _share(old, limit):
+        return new
+    return _steady(old, new, _MEMORY_STEP)
+
+
+def _share(megabytes: int, limit: int) -> int:
+    """The share of the limit in steps of 5 %, below 70 % as one."""
+    return max(14, 100 * megabytes // limit // 5)
 
 
 def _steady(old: int | None, new: int, least: float) -> int:

@@ -115,6 +115,7 @@ class NodeVerb(StrEnum):
     CONFIGURE = "Configure"  # CONFIG SET of `settings`, all in one
     #: ACL SETUSER <user> #<hash> for each of `passwords`, beside those that it has; CONFIG SET masterauth.
     ADD_PASSWORDS = "AddPasswords"
+    PURGE_MEMORY = "PurgeMemory"  # MEMORY PURGE: what holds no entries goes back to the system
     DISCONNECT_CLIENTS = "DisconnectClients"  # CLIENT KILL TYPE normal: so that they look up the Service anew
 
 

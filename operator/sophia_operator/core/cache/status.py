@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 from sophia_operator.api.cache_tier_status import MAX_PAST, CacheTierStatus, TierBinding
 from sophia_operator.core.cache import figures, names, ratios
+from sophia_operator.core.cache.acts import ActsPlan, kept_flushes
 from sophia_operator.core.cache.conditions import conditions
 from sophia_operator.core.cache.render.binding import binding_secret
 from sophia_operator.core.cache.score import score_parts
@@ -27,6 +28,7 @@ class Planned:
 
     topology: TopologyPlan
     work: WorkPlan
+    acts: ActsPlan = field(default_factory=ActsPlan)
 
 
 def with_topology(status: CacheTierStatus, plan: TopologyPlan) -> CacheTierStatus:
@@ -48,6 +50,7 @@ def project(tier: TierView, observed: TierObserved, planned: Planned, now: datet
     """The status that follows."""
     status = with_topology(tier.status, planned.topology).model_copy(update=_shape(tier, observed))
     status = status.model_copy(update=_work(planned.work, tier, observed))
+    status = status.model_copy(update={"acts": list(planned.acts.acts)})
     status = status.model_copy(update=_seen(tier, observed, status.primary))
     status = status.model_copy(update={"hit_ratio_percent": ratios.hit_ratio(tier, observed, status)})
     sight = Sight(tier, observed, planned.topology, planned.work, status, now)
@@ -82,7 +85,7 @@ def _work(plan: WorkPlan, tier: TierView, observed: TierObserved) -> dict[str, A
         "namespaces": ratios.namespaces(plan.namespaces, tier, observed),
         "first_generation": plan.first_generation,
         "flush": plan.flush,
-        "flushes": list(plan.flushes),
+        "flushes": kept_flushes(plan.flushes, tier.status.flushes, tier.spec.flush),
         "warm_ups": sorted(plan.warm_ups, key=lambda w: w.release),
         "scanned_at": plan.scanned_at,
         "keys": plan.keys,

@@ -14,6 +14,7 @@ from sophia_operator.api.cache_tier import CacheTierSpec
 from sophia_operator.api.cache_tier_status import CacheTierStatus
 from sophia_operator.core.cache.findings import NodeCommandResult, NodeFinding, ScanResult, TaskFinding
 from sophia_operator.core.cache.table import TableFinding
+from sophia_operator.core.recovery.views import ActRequest
 from sophia_operator.core.views import Blocker, PodProblem
 
 
@@ -183,6 +184,8 @@ class TierObserved:
     blockers: tuple[Blocker, ...] = ()
     #: By the tier and its namespace.
     shared: tuple[SharedKeys, ...] = ()
+    #: What recovery asks for.
+    acts: tuple[ActRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from sophia_operator.runtime.apply import Owner
 from sophia_operator.runtime.caches.observe_nodes import node_views, nodes_view
 from sophia_operator.runtime.caches.observe_releases import bound_releases
 from sophia_operator.runtime.heads import head_of
+from sophia_operator.runtime.recovery.requests import requests_for
 from sophia_operator.runtime.store import ObjectStore, tier_mark
 from sophia_operator.runtime.wakeups import BOUND, TIER, Dependency
 
@@ -64,6 +65,7 @@ def in_order(status: CacheTierStatus) -> CacheTierStatus:
             "namespaces": sorted(status.namespaces, key=lambda n: n.name),
             "warm_ups": sorted(status.warm_ups, key=lambda w: w.release),
             "score_parts": sorted(status.score_parts, key=lambda p: p.name),
+            "acts": sorted(status.acts, key=lambda a: (a.started_at, a.name)),
         }
     )
 
@@ -88,8 +90,9 @@ def observe(
         kept=kept,
         blockers=tuple(known_blockers),
         shared=_shared(store, tier),
+        acts=requests_for(store, KIND, tier.namespace, tier.name, acted := set[Dependency]()),
     )
-    return TierSight(observed, _dependencies(store, tier, below))
+    return TierSight(observed, _dependencies(store, tier, below) | acted)
 
 
 def below_of(store: ObjectStore, tier: TierView) -> tuple[tuple[Link, ...], bool]:
