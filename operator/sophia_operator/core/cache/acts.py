@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from sophia_operator.api.cache_flush import Flush
 from sophia_operator.api.cache_tier import CacheLevel, CacheTierSpec
@@ -24,6 +24,11 @@ from sophia_operator.core.recovery.views import ActRequest
 from sophia_operator.core.words import count
 
 _RATE: Final = 2000
+_SUBJECT: Final = "namespace "
+#: What a scan found is good for a choice for so long.
+_FRESH_SECONDS: Final = 60
+#: Between two scans while an act waits for one.
+_SCAN_SECONDS: Final = 5
 #: Of a namespace whose hit ratio is not known: as if every second read was answered.
 _HALF: Final = 50
 _MEBIBYTE: Final = 1024 * 1024
@@ -42,6 +47,8 @@ class ActsPlan:
     #: The flush that an act asks for, while no flush of the spec is to be done.
     wish: Flush | None = None
     commands: tuple[NodeCommand, ...] = ()
+    #: Whether a scan is wanted now: an act waits for what it finds.
+    scan: bool = False
 
 
 def plan_acts(tier: TierView, observed: TierObserved, now: datetime) -> ActsPlan:
@@ -61,9 +68,13 @@ def plan_acts(tier: TierView, observed: TierObserved, now: datetime) -> ActsPlan
     return _purging(observed, acts, running, now)
 
 
-def with_wish(tier: TierView, wish: Flush | None) -> TierView:
-    """The tier as its planner of flushes sees it."""
-    return tier if wish is None else replace(tier, spec=tier.spec.model_copy(update={"flush": wish}))
+def with_wishes(tier: TierView, plan: ActsPlan) -> TierView:
+    """The tier as its planners of work see it."""
+    changes: dict[str, Any] = {"flush": plan.wish} if plan.wish is not None else {}
+    if plan.scan:
+        seconds = min(_SCAN_SECONDS, tier.spec.scan.interval_seconds)
+        changes["scan"] = tier.spec.scan.model_copy(update={"interval_seconds": seconds})
+    return replace(tier, spec=tier.spec.model_copy(update=changes)) if changes else tier
 
 
 def flush_name(act: ActStatus) -> str:
@@ -106,13 +117,20 @@ def _begin_flush(tier: TierView, observed: TierObserved, request: ActRequest, no
         why = f"there is no namespace {named}; there are: {', '.join(known) or 'none'}"
         return ended(begun(request, now), ActPhase.REFUSED, why, now)
     if named is not None:
-        return begun(request, now, subject=f"namespace {named}", message=f"flushes {named}, as asked")
-    chosen = cheapest(tier.spec, tier.status)
-    if chosen is None:
-        why = "no namespace is known to use memory: wait for a scan, or name one in parameters.namespaceName"
-        return ended(begun(request, now), ActPhase.REFUSED, why, now)
-    name, why = chosen
-    return begun(request, now, subject=f"namespace {name}", message=why)
+        return begun(request, now, subject=f"{_SUBJECT}{named}", message=f"flushes {named}, as asked")
+    return _chosen(tier, begun(request, now, message="waits for a scan, which tells the cheapest namespace"), now)
+
+
+def _chosen(tier: TierView, act: ActStatus, now: datetime) -> ActStatus:
+    """With the namespace that it is about, chosen by a scan that is not old."""
+    scanned = tier.status.scanned_at
+    fresh = scanned is not None and scanned >= act.started_at - timedelta(seconds=_FRESH_SECONDS)
+    chosen = cheapest(tier.spec, tier.status) if fresh else None
+    if chosen is not None:
+        return act.model_copy(update={"subject": f"{_SUBJECT}{chosen[0]}", "message": chosen[1]})
+    if scanned is None or scanned <= act.started_at:
+        return act
+    return ended(act, ActPhase.REFUSED, "no namespace uses memory: what fills it is of none, and is left alone", now)
 
 
 def _begin_purge(tier: TierView, observed: TierObserved, request: ActRequest, now: datetime) -> ActStatus:
@@ -131,6 +149,11 @@ _BEGIN: Final = {Action.FLUSH_NAMESPACE: _begin_flush, Action.PURGE_MEMORY: _beg
 def _flushing(
     tier: TierView, observed: TierObserved, acts: Sequence[ActStatus], act: ActStatus, now: datetime
 ) -> ActsPlan:
+    if act.subject is None:
+        act = _chosen(tier, act, now)
+        acts = replaced(acts, act)
+        if act.subject is None:
+            return ActsPlan(tuple(acts), scan=act.phase is ActPhase.RUNNING)
     name = flush_name(act)
     over = next((f for f in tier.status.flushes if f.name == name), None)
     if over is not None:
@@ -142,8 +165,8 @@ def _flushing(
         return ActsPlan(tuple(replaced(acts, waiting)))
     request = next((r for r in observed.acts if r.uid == act.uid), None)
     rate = request.parameters.keys_per_second if request is not None else None
-    namespace = (act.subject or "").removeprefix("namespace ")
-    return ActsPlan(tuple(acts), Flush(name=name, namespace_name=namespace, keys_per_second=rate or _RATE))
+    wish = Flush(name=name, namespace_name=act.subject.removeprefix(_SUBJECT), keys_per_second=rate or _RATE)
+    return ActsPlan(tuple(acts), wish)
 
 
 def _is_busy(tier: TierView, name: str) -> bool:

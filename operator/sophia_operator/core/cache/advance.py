@@ -8,7 +8,7 @@ from typing import Final
 
 from sophia_operator.api.cache_tier_status import NodeRole
 from sophia_operator.core.cache import names
-from sophia_operator.core.cache.acts import plan_acts, with_wish
+from sophia_operator.core.cache.acts import plan_acts, with_wishes
 from sophia_operator.core.cache.decision import TierDecision
 from sophia_operator.core.cache.findings import NodeVerb
 from sophia_operator.core.cache.live_config import configure
@@ -31,7 +31,7 @@ def advance(tier: TierView, observed: TierObserved, now: datetime, jitter: float
     topology = _topology(tier, observed, now, jitter)
     known = replace(tier, status=with_topology(tier.status, topology))
     acts = plan_acts(known, observed, now)
-    work = plan_work(with_wish(known, acts.wish), observed, now)
+    work = plan_work(with_wishes(known, acts), observed, now)
     status = project(tier, observed, Planned(topology, work, acts), now)
     after = replace(tier, status=status)
     busy = {c.node for c in topology.commands if c.verb is NodeVerb.CONFIGURE}
