@@ -27,8 +27,9 @@ from sophia_operator.adapters.models import HttpModels
 from sophia_operator.adapters.pools import PostgresPools
 from sophia_operator.adapters.prometheus import PrometheusMetrics
 from sophia_operator.adapters.redis import RedisCaches
+from sophia_operator.adapters.signals import OutsideSignals
 from sophia_operator.api.metrics import PrometheusAccess
-from sophia_operator.ports import Caches, CacheTables, Clock, Cluster, Models, ObjectRef, Pools
+from sophia_operator.ports import Caches, CacheTables, Clock, Cluster, Models, ObjectRef, Pools, Signals
 from sophia_operator.runtime.audit import Audit
 from sophia_operator.runtime.caches.fence import FencedCaches, FencedTables
 from sophia_operator.runtime.caches.world import DEFAULT_IMAGE as REDIS_IMAGE
@@ -41,7 +42,8 @@ from sophia_operator.runtime.models.world import ModelWorld
 from sophia_operator.runtime.pools.fence import FencedPools
 from sophia_operator.runtime.pools.world import DEFAULT_IMAGE, PoolWorld
 from sophia_operator.runtime.prime import prime
-from sophia_operator.runtime.recovery.telling import NoReceivers
+from sophia_operator.runtime.recovery.fence import FencedSignals
+from sophia_operator.runtime.recovery.signalling import Signalling
 from sophia_operator.runtime.recovery.world import Locks, RecoveryWorld
 from sophia_operator.runtime.server import Health, Server
 from sophia_operator.runtime.store import ObjectStore
@@ -89,6 +91,7 @@ class Outside:
     caches: Caches
     tables: CacheTables
     models: Models
+    signals: Signals
 
     def fenced(self, certain: Callable[[], bool]) -> Outside:
         """The same, for as long as the Lease is certain."""
@@ -97,12 +100,19 @@ class Outside:
             FencedCaches(self.caches, certain),
             FencedTables(self.tables, certain),
             FencedModels(self.models, certain),
+            FencedSignals(self.signals, certain),
         )
 
 
 def _outside(stack: AsyncExitStack, clock: Clock) -> Outside:
-    made = Outside(PostgresPools(), RedisCaches(), PostgresCacheTables(), HttpModels(now=clock.now))
-    for part in (made.pools, made.caches, made.tables, made.models):
+    made = Outside(
+        PostgresPools(),
+        RedisCaches(),
+        PostgresCacheTables(),
+        HttpModels(now=clock.now),
+        OutsideSignals(now=clock.now),
+    )
+    for part in (made.pools, made.caches, made.tables, made.models, made.signals):
         stack.push_async_callback(part.close)
     return made
 
@@ -157,7 +167,14 @@ class Operator:
             requests = HttpRequests()
             stack.push_async_callback(requests.close)
             elsewhere = Elsewhere(cluster, store, clock, options.namespaces) if options.namespaces else None
-            locks, teller = Locks(), NoReceivers()
+            locks = Locks()
+            teller = Signalling(
+                *(outside.signals, guarded, store, feed.seen, clock),
+                telemetry=telemetry,
+                policies=of_policies,
+                actions=of_actions,
+            )
+            stack.push_async_callback(teller.close)
             worlds = handlers.Worlds(
                 World(guarded, store, metrics, requests, clock, wakeups, telemetry, elsewhere=elsewhere),
                 PoolWorld(

@@ -52,6 +52,7 @@ from sophia_operator.core.pool.findings import (
     Through,
     Verb,
 )
+from sophia_operator.core.recovery.signal_request import SignalRequest
 
 Object = Mapping[str, Any]
 
@@ -226,6 +227,17 @@ class Models(Protocol):
 
     async def replicas(self, request: ReplicaRequest) -> tuple[ReplicaFinding, ...] | str:
         """Send a marked request to every replica at once; a string says why no replica is known."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class Signals(Protocol):
+    """Receivers of signals: webhooks and Redis Streams."""
+
+    async def send(self, request: SignalRequest) -> str | None:
+        """Tell a receiver; None when it took the signal, else why not, with nothing secret in it. Never raises for what
+        the network or the receiver does, and ends with the time limit of the request."""
 
     async def close(self) -> None:
         """Close every connection."""

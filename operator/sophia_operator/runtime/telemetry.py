@@ -21,6 +21,7 @@ from sophia_operator.api.release import ReleaseState, ReleaseStatus, Verdict
 from sophia_operator.runtime.telemetry_pools import PoolTelemetry
 from sophia_operator.runtime.telemetry_recovery import RecoveryTelemetry
 from sophia_operator.runtime.telemetry_routes import RouteTelemetry
+from sophia_operator.runtime.telemetry_signals import SignalTelemetry
 from sophia_operator.runtime.telemetry_tiers import TierTelemetry
 
 _SERVICE: Final = ("namespace", "service")
@@ -89,6 +90,8 @@ class Telemetry:
         self.routes = RouteTelemetry(registry)
         #: About RecoveryPolicies and RecoveryActions.
         self.recovery = RecoveryTelemetry(registry)
+        #: About signals of recovery.
+        self.signals = SignalTelemetry(registry)
         self._leader = Gauge("sophia_leader", "1 while this process holds the Lease.", registry=registry)
 
     def exposition(self) -> bytes:

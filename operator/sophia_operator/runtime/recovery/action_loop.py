@@ -63,8 +63,10 @@ class ActionLoop(ResourceLoop):
             if action.status.phase.is_over:
                 world.wakeups.depend(self._key, frozenset())
                 world.telemetry.recovery.action_seen(action)
-                world.teller.action_changed(action, observe.policies_of(world.store, action.namespace))
-                told = await self._told(obj, action)
+                policies = observe.policies_of(world.store, action.namespace)
+                world.teller.action_changed(action, policies)
+                status = world.teller.action_to_write(action, action.status, policies, now)
+                told = await self._write_status(obj, action.status, status)
                 seconds, deleted = await self._rest(action, now)
                 return seconds, told + deleted
             decision = self._decide(action, now)
@@ -101,14 +103,8 @@ class ActionLoop(ResourceLoop):
             symptoms=sight.symptoms,
             history=sight.history,
         )
-        return world.mind.advance(action, observed, now)
-
-    async def _told(self, obj: Object, action: ActionView) -> int:
-        """Write down how many changes receivers took."""
-        signalled = self._world.teller.told(action)
-        if signalled == action.status.signalled:
-            return 0
-        return await self._write_status(obj, action.status, action.status.model_copy(update={"signalled": signalled}))
+        decision = world.mind.advance(action, observed, now)
+        return replace(decision, status=world.teller.action_to_write(action, decision.status, sight.policies, now))
 
     async def _rest(self, action: ActionView, now: datetime) -> tuple[float | None, int]:
         """Where there is a policy, its loop prunes; else the action goes by itself."""

@@ -40,6 +40,7 @@ class PolicyLoop(ResourceLoop):
 
     async def _end(self) -> None:
         self._world.telemetry.recovery.forget_policy(*self._key)
+        self._world.teller.forget_policy(*self._key)
 
     @staticmethod
     def _status_of(obj: Object) -> RecoveryPolicyStatus:
@@ -61,7 +62,8 @@ class PolicyLoop(ResourceLoop):
             sight = look(world, namespace, now)
             world.wakeups.depend(self._key, dependencies(sight, namespace))
             decisions = world.mind.decide(sight.symptoms, sight.policies, sight.history, now)
-            status = decisions.statuses.get(name, policy.status)
+            decided = decisions.statuses.get(name, policy.status)
+            status = world.teller.policy_to_write(policy, decided, now)
             writes = await self._write_status(obj, policy.status, status)
             world.telemetry.recovery.policy_seen(namespace, name, status)
             new = [action for action in decisions.create if action.policy == name]

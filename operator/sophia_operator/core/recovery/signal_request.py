@@ -1,0 +1,36 @@
+"""What a receiver is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookPlace:
+    """A webhook. Its address may be a secret."""
+
+    url: str = field(repr=False)
+    content_type: str
+    #: Key of the signature; None: not signed.
+    hmac_key: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlace:
+    """A Redis Stream. Its address holds a password."""
+
+    url: str = field(repr=False)
+    stream: str
+    max_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRequest:
+    """One signal for one receiver."""
+
+    #: The same whenever it is told.
+    id: str
+    type: str
+    body: bytes
+    to: WebhookPlace | StreamPlace
+    timeout_seconds: float
