@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from sophia_operator.api.connection_pool_status import RunningStatement
 from sophia_operator.core.cache.faults import CacheFailure
 from sophia_operator.core.cache.findings import (
     CopyResult,
@@ -172,6 +173,13 @@ class Pools(Protocol):
     async def command(self, request: InstanceRequest, verb: Verb) -> Failure | None:
         """Give a command at the admin console; None when it was carried out. A database that is paused already,
         or is not paused, counts as done."""
+
+    async def cancel(self, request: ServerRequest, statement: RunningStatement) -> str | Failure:
+        """End a statement of the user's own, or its session while that is idle in a transaction: only while the process
+        still does what it did at `since`. What was done, in words."""
+
+    async def analyze(self, request: ServerRequest, table: str | None) -> str | Failure:
+        """Renew the statistics of a table, or of all that the user may. What was done, in words."""
 
     async def close(self) -> None:
         """Close every connection."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from sophia_operator.api.connection_pool_status import RunningStatement
 from sophia_operator.core.pool import names
 from sophia_operator.core.pool.findings import (
     Backends,
@@ -23,6 +24,7 @@ from sophia_operator.core.pool.findings import (
     Failure,
     Fault,
     InstanceRequest,
+    Running,
     Server,
     ServerConnection,
     ServerRequest,
@@ -50,6 +52,9 @@ class Host:
     databases: frozenset[str] = frozenset({"orders"})
     max_connections: int = 100
     backends: tuple[Backends, ...] = ()
+    #: What its user runs for long; a cancelled one goes.
+    running: tuple[Running, ...] = ()
+    analyzed: list[str | None] = field(default_factory=list)
 
 
 @dataclass
@@ -151,6 +156,7 @@ class FakePools:
             lag_seconds=None if host.role is ServerRole.PRIMARY else 0.0,
             connect_ms=3.0,
             query_ms=1.0,
+            running=host.running,
         )
 
     async def watch(self, request: ServerRequest) -> None:
@@ -203,6 +209,27 @@ class FakePools:
             case Verb.RESUME:
                 bouncer.paused = False
         return None
+
+    async def cancel(self, request: ServerRequest, statement: RunningStatement) -> str | Failure:
+        """As in ports.Pools: another statement of the same process is left alone."""
+        await asyncio.sleep(0)
+        host = self._reach(request)
+        if isinstance(host, Failure):
+            return host
+        left = tuple(r for r in host.running if (r.pid, r.since) != (statement.pid, statement.since))
+        if left == host.running:
+            return "it was over by itself"
+        host.running = left
+        return "pg_terminate_backend" if statement.idle else "pg_cancel_backend"
+
+    async def analyze(self, request: ServerRequest, table: str | None) -> str | Failure:
+        """As in ports.Pools."""
+        await asyncio.sleep(0)
+        host = self._reach(request)
+        if isinstance(host, Failure):
+            return host
+        host.analyzed.append(table)
+        return f"ANALYZE {table or 'all'}"
 
     async def close(self) -> None:
         """As in ports.Pools."""

@@ -10,10 +10,12 @@ import psycopg
 
 from sophia_operator.adapters.postgres_faults import NoAnswerError, failure_of
 from sophia_operator.adapters.postgres_open import OpenConnections
+from sophia_operator.adapters.postgres_running import ANALYZE_SECONDS, analyze, end, running
 from sophia_operator.adapters.postgres_session import Connection, Deadline, Resolve, Target, rows
 from sophia_operator.adapters.postgres_statements import statements
 from sophia_operator.adapters.stopwatch import Stopwatch
 from sophia_operator.api.connection_pool import SslMode
+from sophia_operator.api.connection_pool_status import RunningStatement
 from sophia_operator.core.pool.findings import (
     Backends,
     Failure,
@@ -104,6 +106,24 @@ class PostgresServers:
             failure = failure_of(error, secret=request.password)
             return f"pg_stat_statements could not be read: {failure.message}"
 
+    async def cancel(self, request: ServerRequest, statement: RunningStatement) -> str | Failure:
+        """End it, if the process still does that: another statement of the same process is left alone."""
+        deadline = Deadline(request.timeout_seconds)
+        try:
+            async with self._session(request, deadline) as connection:
+                return await end(connection, deadline, statement)
+        except _FAILURES as error:
+            return failure_of(error, secret=request.password)
+
+    async def analyze(self, request: ServerRequest, table: str | None) -> str | Failure:
+        """ANALYZE, within its own time limit."""
+        deadline = Deadline(ANALYZE_SECONDS)
+        try:
+            async with self._session(request, deadline) as connection:
+                return await analyze(connection, deadline, table)
+        except _FAILURES as error:
+            return failure_of(error, secret=request.password)
+
     async def close(self) -> None:
         """Break every connection: a watch returns, and whoever waits for an answer is told that there is none."""
         self._connections.close()
@@ -119,6 +139,7 @@ async def _look(connection: Connection, deadline: Deadline, connect_ms: float) -
         role, identity, address = await identify(connection, deadline)
     ((version, max_connections, reserved, lag),) = await rows(connection, _FACTS, deadline)
     backends = await rows(connection, _BACKENDS, deadline)
+    found = await running(connection, deadline)
     return Server(
         role=role,
         address=address,
@@ -130,6 +151,7 @@ async def _look(connection: Connection, deadline: Deadline, connect_ms: float) -
         lag_seconds=lag,
         connect_ms=connect_ms,
         query_ms=asking.milliseconds,
+        running=found,
     )
 
 

@@ -187,6 +187,7 @@ class RunningStatement(ApiModel):
     pid: int = Field(ge=1, description="Process of the server that runs it.")
     since: Timestamp = Field(description="When it began.")
     blocks: int = Field(0, ge=0, description="How many others wait for it.")
+    idle: bool = Field(False, description="Whether its transaction is open and does nothing, while others wait for it.")
 
 
 class BindingRef(ApiModel):

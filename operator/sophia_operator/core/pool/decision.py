@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sophia_operator.api.connection_pool_status import ConnectionPoolStatus
 from sophia_operator.core.decision import Done, Next, Notice
-from sophia_operator.core.pool.findings import Command
+from sophia_operator.core.pool.findings import Command, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,5 +15,6 @@ class PoolDecision:
 
     status: ConnectionPoolStatus
     commands: tuple[Command, ...] = ()
+    job: Job | None = None
     notices: tuple[Notice, ...] = ()
     next: Next = field(default_factory=Done)

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sophia_operator.api.connection_pool import SslMode
+from sophia_operator.api.connection_pool_status import RunningStatement
 
 
 class Fault(StrEnum):
@@ -69,6 +70,17 @@ class Backends:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """A statement of the pool's user that runs for long, or an open transaction that others wait for."""
+
+    pid: int
+    #: When the statement, or the idleness of its transaction, began, by the server's clock.
+    since: datetime
+    blocks: int = 0
+    idle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """A server that answered on a new connection of the operator's own."""
 
@@ -85,6 +97,8 @@ class Server:
     lag_seconds: float | None
     connect_ms: float
     query_ms: float
+    #: At most five, those that block most first.
+    running: tuple[Running, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +214,36 @@ class CommandResult:
     """What came of a command."""
 
     at: datetime
+    failure: Failure | None = None
+
+
+class JobKind(StrEnum):
+    """What an act of recovery has done at the server."""
+
+    CANCEL = "Cancel"
+    ANALYZE = "Analyze"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something to be done at the server, once its act is written down."""
+
+    #: Uid of the act.
+    act: str
+    kind: JobKind
+    #: Of Cancel.
+    statement: RunningStatement | None = None
+    #: Of Analyze; None: all.
+    table: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What came of a job, at its last try."""
+
+    at: datetime
+    tries: int
+    did: str = ""
     failure: Failure | None = None
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sophia_operator.api.connection_pool_status import ReconnectPhase
+from sophia_operator.api.recovery_action_status import ActPhase
 from sophia_operator.core.pool import roles
 from sophia_operator.core.pool.findings import Console, Failure, InstanceFinding, PoolNeeds, Server, Through
 from sophia_operator.core.pool.pause import as_wanted, wants_pause
@@ -36,6 +37,10 @@ LONG_SIGN_SECONDS: Final = 10.0
 FIRST_SECONDS: Final = 10.0
 _INSIGHTS_SECONDS: Final = 300.0
 _LONGEST_SECONDS: Final = 3600.0
+
+
+#: While a statement runs for long, or an act is under way, the server is looked at so often.
+STATEMENTS_SECONDS: Final = 2.0
 
 
 def needs(pool: PoolView, observed: PoolObserved, now: datetime) -> PoolNeeds:
@@ -87,6 +92,8 @@ def _server_due(pool: PoolView, observed: PoolObserved) -> datetime:
         due.append(_AT_ONCE)
     if _never_answered(pool, observed, found.answer):
         due.append(_later(found.at, FIRST_SECONDS))
+    if pool.status.statements or any(act.phase is ActPhase.RUNNING for act in pool.status.acts):
+        due.append(_later(found.at, STATEMENTS_SECONDS))
     if any(_sign_of_trouble(pool, f) and f.at > found.at for f in _findings(observed)):
         due.append(_later(found.at, SIGN_SECONDS))
     if any(_waits_long(pool, f) for f in _findings(observed)):

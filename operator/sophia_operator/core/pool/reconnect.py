@@ -86,13 +86,19 @@ class _Scene:
 
 
 def plan(
-    status: ConnectionPoolStatus, spec: ConnectionPoolSpec, observed: PoolObserved, now: datetime, jitter: float
+    status: ConnectionPoolStatus,
+    spec: ConnectionPoolSpec,
+    observed: PoolObserved,
+    now: datetime,
+    jitter: float,
+    *,
+    asked: Cause | None = None,
 ) -> Reconnect:
     """The next state of the pool's reconnect, and the commands for it. `jitter` lies between 0 and 1 and spreads
-    the looks of pools whose server went away at the same time."""
+    the looks of pools whose server went away at the same time. `asked` starts one for which there is no other cause."""
     scene = _Scene(status, spec, observed, now, jitter)
     if status.reconnect is None:
-        cause = cause_of(status, spec, observed, now)
+        cause = cause_of(status, spec, observed, now) or asked
         return Reconnect() if cause is None else _begin(scene, cause)
     if status.reconnect.phase is ReconnectPhase.WAITING:
         return _waiting(scene, status.reconnect)

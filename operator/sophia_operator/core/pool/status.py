@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sophia_operator.api.connection_pool_status import MAX_RECONNECTS, BindingRef, ConnectionPoolStatus
+from sophia_operator.api.recovery_action_status import ActStatus
 from sophia_operator.core.pool import autosize, budget, figures, insights, latencies, names
+from sophia_operator.core.pool.acts import limited, statements
 from sophia_operator.core.pool.conditions import conditions
 from sophia_operator.core.pool.pause import Pause
 from sophia_operator.core.pool.reconnect import Reconnect
@@ -27,6 +29,7 @@ class Planned:
 
     reconnect: Reconnect
     pause: Pause
+    acts: tuple[ActStatus, ...] = ()
 
 
 def project(
@@ -35,7 +38,7 @@ def project(
     """The status that follows."""
     status = pool.status.model_copy(update={**_shape(pool, observed), **_state(pool, planned)})
     status = status.model_copy(update={"target": next_target(pool.status, pool.spec.database, observed)})
-    status = status.model_copy(update=_size(pool, observed, now))
+    status = status.model_copy(update=_size(pool, observed, planned.acts, now))
     rendered = config_hash(replace(pool, status=status), observed)
     wanted = rendered or pool.status.config_hash
     # Named only when its Secret is made: others take the name for a promise.
@@ -64,13 +67,20 @@ def _shape(pool: PoolView, observed: PoolObserved) -> dict[str, Any]:
 def _state(pool: PoolView, planned: Planned) -> dict[str, Any]:
     past = planned.reconnect.past
     ended = [*pool.status.reconnects, *([past] if past is not None else [])][-MAX_RECONNECTS:]
-    return {"reconnect": planned.reconnect.status, "reconnects": ended, "pause": planned.pause.status}
+    return {
+        "reconnect": planned.reconnect.status,
+        "reconnects": ended,
+        "pause": planned.pause.status,
+        "acts": list(planned.acts),
+    }
 
 
-def _size(pool: PoolView, observed: PoolObserved, now: datetime) -> dict[str, Any]:
+def _size(pool: PoolView, observed: PoolObserved, acts: Sequence[ActStatus], now: datetime) -> dict[str, Any]:
     granted = budget.grant(pool, observed, pool.spec.size.max, now)
     sized = autosize.resize(pool, observed, budget.most(pool.spec, granted.granted), now)
-    size = budget.effective_size(pool.spec, sized.size, granted.granted)
+    most = limited(pool.spec, observed, acts, now)
+    needed = sized.size if most is None else min(sized.size, most)
+    size = budget.effective_size(pool.spec, needed, granted.granted)
     return {"budget": granted, "autosize": sized, "size": size}
 
 
@@ -89,5 +99,6 @@ def _seen(pool: PoolView, observed: PoolObserved, wanted: str | None, size: int,
         "hit_percent": figures.hit_percent(pool.spec, old.hit_percent, observed),
         "connect_ms": latencies.percentiles(pool.spec, old.connect_ms, kept.connect_ms, fresh),
         "query_ms": latencies.percentiles(pool.spec, old.query_ms, kept.query_ms, fresh),
+        "statements": statements(old, observed),
         "insights": insights.judge(pool.spec, kept.insights, old.insights),
     }

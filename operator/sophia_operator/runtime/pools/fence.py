@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
+from sophia_operator.api.connection_pool_status import RunningStatement
 from sophia_operator.core.pool.findings import (
     Console,
     Failure,
@@ -16,6 +18,8 @@ from sophia_operator.core.pool.findings import (
     Verb,
 )
 from sophia_operator.ports import Pools
+
+_DEPOSED: Final = Failure(Fault.OTHER, "this process does not hold the lease any more")
 
 
 class FencedPools:
@@ -44,8 +48,20 @@ class FencedPools:
     async def command(self, request: InstanceRequest, verb: Verb) -> Failure | None:
         """As in Pools."""
         if not self._certain():
-            return Failure(Fault.OTHER, "this process does not hold the lease any more")
+            return _DEPOSED
         return await self._pools.command(request, verb)
+
+    async def cancel(self, request: ServerRequest, statement: RunningStatement) -> str | Failure:
+        """As in Pools."""
+        if not self._certain():
+            return _DEPOSED
+        return await self._pools.cancel(request, statement)
+
+    async def analyze(self, request: ServerRequest, table: str | None) -> str | Failure:
+        """As in Pools."""
+        if not self._certain():
+            return _DEPOSED
+        return await self._pools.analyze(request, table)
 
     async def close(self) -> None:
         """As in Pools."""

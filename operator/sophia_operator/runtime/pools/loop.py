@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from sophia_operator.api.connection_pool_status import ConnectionPoolStatus
 from sophia_operator.core.decision import RequeueAfter
 from sophia_operator.core.pool.decision import PoolDecision
-from sophia_operator.core.pool.findings import PoolNeeds, Server
+from sophia_operator.core.pool.findings import Job, PoolNeeds, Server
 from sophia_operator.core.pool.views import PoolObserved, PoolView
 from sophia_operator.ports import Object
 from sophia_operator.runtime import asking
@@ -72,6 +72,8 @@ class PoolLoop(ResourceLoop):
         self._poker = Poker(world.cluster, world.store, note)
         self._prober = Prober(world.pools, world.clock)
         self._watch = IdleWatch(world.pools.watch, world.clock, lambda: world.wakeups.wake(pool, "server"))
+        #: What an act of recovery has done at the server.
+        self._job: asyncio.Task[None] | None = None
         #: What the last reading of Secrets gave.
         self._found = Found(None)
 
@@ -82,6 +84,7 @@ class PoolLoop(ResourceLoop):
         self._world.servers.usernames.pop(self._key, None)
         self._world.telemetry.pools.forget(*self._key)
         await self._watch.close()
+        await cancel([self._job] if self._job is not None else [])
 
     async def _pass(self) -> tuple[float | None, int]:
         world, writes = self._world, 0
@@ -191,6 +194,8 @@ class PoolLoop(ResourceLoop):
         if decision.commands:
             # Beside the writes: an API server that is slow holds up no reconnect.
             beside.append(self._prober.tell(pool, observed, decision.commands))
+        if decision.job is not None:
+            self._start(pool, observed, decision.job)
         tasks = [asyncio.ensure_future(work) for work in beside]
         try:
             applied = await self._act(pool, observed)
@@ -198,6 +203,12 @@ class PoolLoop(ResourceLoop):
             await cancel(tasks)
             raise
         return _Done(pool, observed, decision, written, applied, tasks)
+
+    def _start(self, pool: PoolView, observed: PoolObserved, job: Job) -> None:
+        """Begin what an act asks for at the server, unless that is under way: passes do not wait for it."""
+        if self._job is None or self._job.done():
+            self._job = asyncio.create_task(self._prober.work(pool, observed, job), name=f"act on {pool.name}")
+            self._job.add_done_callback(lambda _: self._world.wakeups.wake(self._key, "act"))
 
     async def _finish(self, done: _Done, writes: int) -> tuple[float | None, int]:
         """Wait for what goes on beside, and say when to look again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -18,6 +18,7 @@ from sophia_operator.ports import Object
 from sophia_operator.runtime.heads import head_of
 from sophia_operator.runtime.observe_workloads import has_failed, is_ending, is_ready, worst_problem
 from sophia_operator.runtime.ownership import is_ours
+from sophia_operator.runtime.recovery.requests import requests_for
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.wakeups import SERVER, Dependency, Key
 
@@ -28,6 +29,9 @@ class PoolSight:
 
     observed: PoolObserved
     depends_on: frozenset[Dependency]
+
+
+_KIND: Final = "ConnectionPool"
 
 
 def pool_view(obj: Object) -> PoolView:
@@ -51,6 +55,8 @@ def in_order(status: ConnectionPoolStatus) -> ConnectionPoolStatus:
             "conditions": sorted(status.conditions, key=lambda c: c.type),
             "members": sorted(status.members, key=lambda m: m.name),
             "score_parts": sorted(status.score_parts, key=lambda p: p.name),
+            "statements": sorted(status.statements, key=lambda s: s.pid),
+            "acts": sorted(status.acts, key=lambda a: (a.started_at, a.name)),
         }
     )
 
@@ -86,8 +92,9 @@ def observe(
         claims=_claims(store, pool, usernames),
         kept=kept,
         blockers=tuple(known_blockers),
+        acts=requests_for(store, _KIND, pool.namespace, pool.name, acted := set[Dependency]()),
     )
-    return PoolSight(observed, _dependencies(pool))
+    return PoolSight(observed, _dependencies(pool) | acted)
 
 
 def instances_of(store: ObjectStore, pool: PoolView) -> tuple[InstanceView, ...]:
