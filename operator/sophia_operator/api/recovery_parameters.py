@@ -14,7 +14,11 @@ class Parameters(ApiModel):
     """What an action takes; each field is of one action alone."""
 
     min_seconds: int | None = Field(
-        None, ge=1, le=86_400, description="Of CancelStatement: leave statements alone that are younger; without: 30."
+        None,
+        ge=1,
+        le=86_400,
+        description="Of CancelStatement: leave statements alone that are younger, in seconds; without: the rule's "
+        "thresholdSeconds, or 30.",
     )
     table: str | None = Field(
         None,

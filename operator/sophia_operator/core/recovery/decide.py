@@ -24,6 +24,7 @@ from sophia_operator.core.recovery.guards import Obstacle, Scene, Wish
 from sophia_operator.core.recovery.ladder import Climb, climb, steps_left
 from sophia_operator.core.recovery.memory import IncidentLine, incidents
 from sophia_operator.core.recovery.modes import mode_of, strictest, strictness
+from sophia_operator.core.recovery.parameters import parameters_of
 from sophia_operator.core.recovery.policy_status import finish
 from sophia_operator.core.recovery.quiet import quiet_until
 from sophia_operator.core.recovery.storm import storm_of, symptomatic
@@ -206,7 +207,7 @@ def _make(case: _Case, step: Step, mode: Mode, now: datetime) -> _Answer:
     spec = RecoveryActionSpec(
         target=ActionTarget(kind=incident.kind, name=incident.name),
         action=step.action,
-        parameters=step.parameters,
+        parameters=parameters_of(step, case.rule),
         trigger=Trigger(
             policy=case.policy.name,
             symptom=incident.symptom,
