@@ -49,8 +49,9 @@ def action(phase: str = "Pending", *, by_person: bool = False, **more: Any) -> A
 
 def action_object(phase: str = "Pending", *, by_person: bool = False, **more: Any) -> dict[str, Any]:
     """The same as an object."""
-    made = recovery_objects.action("act", phase, **({} if by_person else {"trigger": TRIGGER}), **more)
+    made = recovery_objects.action("act", phase, **more)
     if not by_person:
+        made["spec"]["trigger"] = TRIGGER
         del made["spec"]["requestedBy"]
     return made
 

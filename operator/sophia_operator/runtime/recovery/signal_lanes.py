@@ -116,8 +116,9 @@ class Lane:
             self._task = asyncio.create_task(self._run(), name="signals of a receiver")
 
     def renew(self) -> None:
-        """The receiver may be another one now: do not wait any longer for the next try, and forget how it went."""
-        self.outcome = None
+        """The receiver may be another one now: do not wait any longer for the next try, and forget what failed."""
+        if self.outcome is not None and self.outcome.problem is not None:
+            self.outcome = None
         self._nudged.set()
 
     async def close(self) -> None:
