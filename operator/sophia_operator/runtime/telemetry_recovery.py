@@ -7,6 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from sophia_operator.api.conditions import Reason
 from sophia_operator.api.recovery_action_status import ActionPhase, Verified
 from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus, Verdict
 from sophia_operator.api.recovery_values import Action
@@ -31,6 +32,9 @@ class RecoveryTelemetry:
         )
         self._gave_up = Gauge(
             "sophia_recovery_gave_up", "Incidents whose last step did not help.", _POLICY, registry=registry
+        )
+        self._held = Gauge(
+            "sophia_recovery_breaker_open", "Incidents that wait for an open breaker.", _POLICY, registry=registry
         )
         self._open = Gauge("sophia_recovery_incidents", "Incidents that are open.", _POLICY, registry=registry)
         self._targets = Gauge("sophia_recovery_targets", "Objects that are selected.", _POLICY, registry=registry)
@@ -79,6 +83,7 @@ class RecoveryTelemetry:
         self._policies.add(place)
         self._storm.labels(*place).set(1 if status.storm is not None else 0)
         self._gave_up.labels(*place).set(sum(s.verdict is Verdict.GAVE_UP for s in status.symptoms))
+        self._held.labels(*place).set(sum(s.reason == Reason.BREAKER_OPEN.value for s in status.symptoms))
         self._open.labels(*place).set(len(status.symptoms))
         self._targets.labels(*place).set(status.targets)
         self._sick.labels(*place).set(status.symptomatic)
@@ -87,7 +92,7 @@ class RecoveryTelemetry:
         """A policy is gone."""
         self._count.dec()
         self._policies.discard((namespace, name))
-        for gauge in (self._storm, self._gave_up, self._open, self._targets, self._sick):
+        for gauge in (self._storm, self._gave_up, self._held, self._open, self._targets, self._sick):
             gauge.remove_by_labels({"namespace": namespace, "policy": name})
         self._tidy(namespace)
 
