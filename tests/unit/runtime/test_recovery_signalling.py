@@ -11,6 +11,7 @@ import pytest
 from sophia_operator.api.recovery_action_status import ActionPhase
 from sophia_operator.api.recovery_policy_status import StormStatus
 from sophia_operator.core.recovery.signal_delivery import TRIES
+from sophia_operator.runtime.recovery import observe
 from sophia_operator.runtime.recovery.signal_lanes import LONGEST_QUEUE, Requests
 from tests.support import signal_scene as scene
 from tests.support.signal_world import World
@@ -47,6 +48,15 @@ async def test_more_passes_tell_nothing_twice() -> None:
     for _ in range(3):
         world.write()
         await world.settle()
+    assert world.receivers.told == [("pager", "uid-act/2")]
+
+
+async def test_what_was_told_and_is_not_written_down_yet_is_not_told_again() -> None:
+    world = World(scene.hook())
+    written = world.write("Claimed")
+    await world.settle()
+    world.signalling.action_changed(written, observe.policies_of(world.store, "shop"))
+    await world.settle()
     assert world.receivers.told == [("pager", "uid-act/2")]
 
 
@@ -100,6 +110,8 @@ async def test_a_receiver_that_hangs_delays_nobody_else() -> None:
     ]
     assert [told for told in world.receivers.told if told[0] == "dead"] == [("dead", "uid-act/2")]
     assert [c.number for c in world.write().status.untold] == [2, 3]
+    await world.settle()
+    assert len(world.receivers.told) == 3, "who took it is not told again while others have not"
     await world.signalling.close()
 
 
