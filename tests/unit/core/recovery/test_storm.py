@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus, StormStatus
+from sophia_operator.api.recovery_values import Symptom
 from sophia_operator.core.recovery.storm import storm_of, symptomatic
 from tests.support import recovery_scene as scene
 from tests.support.recovery_scene import at
@@ -52,6 +53,6 @@ def test_it_ends_once_it_was_quiet_for_long(
 
 
 def test_what_shows_a_symptom_counts_once_and_what_is_gone_does_not() -> None:
-    both = [scene.incident(), scene.incident(symptom=scene.Symptom.SLOW_QUERIES)]
+    both = [scene.incident(), scene.incident(symptom=Symptom.SLOW_QUERIES)]
     gone = scene.incident(target=scene.USERS, gone_since=at(3))
     assert symptomatic([*both, gone]) == {scene.ORDERS}

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus, SymptomStatus
+from sophia_operator.api.recovery_values import Symptom
 from sophia_operator.core.recovery.track import key_of, rule_of, track, value_of
 from sophia_operator.core.recovery.views import PolicyView, Sign, Symptoms
 from tests.support import recovery_scene as scene
@@ -82,4 +83,4 @@ def test_a_rule_is_found_by_its_symptom() -> None:
     found = rule_of(with_incidents(), LOST)
     assert found is not None
     assert found.clear_seconds == 30
-    assert rule_of(with_incidents(), scene.Symptom.HIGH_MEMORY) is None
+    assert rule_of(with_incidents(), Symptom.HIGH_MEMORY) is None
