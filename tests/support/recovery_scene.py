@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from sophia_operator.api.managed_service import ManagedServiceStatus
 from sophia_operator.api.recovery_action import RecoveryActionSpec
 from sophia_operator.api.recovery_action_status import ActStatus, RecoveryActionStatus
 from sophia_operator.api.recovery_policy import RecoveryPolicySpec
 from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus, SymptomStatus
 from sophia_operator.api.recovery_values import Symptom, TargetKind
+from sophia_operator.core.recovery.action.advance import advance_action
+from sophia_operator.core.recovery.action.values import ActionDecision, ActionObserved
 from sophia_operator.core.recovery.decide import decide
 from sophia_operator.core.recovery.decision import Decisions
 from sophia_operator.core.recovery.role_health import ROLE
@@ -190,3 +193,29 @@ def written(policies: Sequence[PolicyView], decisions: Decisions) -> tuple[Polic
 
 def _route(*conditions: dict[str, Any]) -> TargetView:
     return route(model("large", "Healthy"), model("small", "Healthy"), conditions=conditions)
+
+
+def advance(
+    action: ActionView,
+    now: float,
+    *,
+    of: TargetView | None = None,
+    sign: Sign | None = YES,
+    policies: Sequence[PolicyView] = (),
+    symptoms: Symptoms | None = None,
+    actions: Sequence[ActionView] = (),
+    there: bool = True,
+    **history: Any,
+) -> ActionDecision:
+    """What becomes of an action then, when its target shows that and others did these acts."""
+    found = of if of is not None else target(action.target) if there else None
+    acts = found.status.acts if found is not None and not isinstance(found.status, ManagedServiceStatus) else []
+    observed = ActionObserved(
+        target=found,
+        act=next((done for done in acts if done.uid == action.uid), None),
+        sign=sign if action.spec.trigger is not None else None,
+        policies=tuple(policies),
+        symptoms=symptoms if symptoms is not None else lost(*policies, sign=sign or UNTOLD),
+        history=History(actions=(*actions, action), **history),
+    )
+    return advance_action(action, observed, at(now))
