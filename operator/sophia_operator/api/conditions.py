@@ -245,6 +245,7 @@ class Reason(StrEnum):
     QUIET_WINDOW = "QuietWindow"
     BELOW_FLOOR = "BelowFloor"
     MODE_OFF = "ModeOff"
+    STRICTER_POLICY = "StricterPolicy"
     # what is wrong with a recovery
     NO_CHANGE = "NoChange"
     WORSE = "Worse"

@@ -225,6 +225,7 @@ REASON_MEANINGS: Final[Mapping[Reason, str]] = {
     Reason.QUIET_WINDOW: "The policy has a quiet window now.",
     Reason.BELOW_FLOOR: "Fewer objects than the policy's floor are without symptoms.",
     Reason.MODE_OFF: "The policy does nothing about this symptom.",
+    Reason.STRICTER_POLICY: "Another policy answers this symptom of the object and is stricter: its ladder is climbed.",
     Reason.NO_CHANGE: "The act was carried out, and the symptom stayed.",
     Reason.WORSE: "The act was carried out, and the symptom became worse.",
     Reason.ACT_FAILED: "The act could not be carried out.",

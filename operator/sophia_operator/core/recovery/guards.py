@@ -1,24 +1,27 @@
 """Guard rails: what keeps an act from being done now, one question after the other.
 
 The same for an act that the engine would like to make, and for an action, made by it or by a person, that is about to
-be claimed.
+be claimed. Words of an obstacle stay the same while nothing changes but the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from sophia_operator.api.conditions import Reason
-from sophia_operator.api.recovery_policy_status import StormStatus
-from sophia_operator.api.recovery_values import ACTIONS, Action
-from sophia_operator.core.recovery import past
-from sophia_operator.core.recovery.quiet import quiet_until
+from sophia_operator.api.recovery_values import ACTIONS, Action, Mode, Symptom
+from sophia_operator.core.recovery import ladder, past
+from sophia_operator.core.recovery.modes import is_stricter, strictest_mode
+from sophia_operator.core.recovery.moments import when
+from sophia_operator.core.recovery.quiet import quiet_until, unknown_zones
 from sophia_operator.core.recovery.rails import Rails, pause_of, rails_of
-from sophia_operator.core.recovery.views import ActionView, History, MovingRelease, PolicyView, Symptoms, TargetKey
-from sophia_operator.core.words import clock, count
+from sophia_operator.core.recovery.scene import Scene
+from sophia_operator.core.recovery.track import rule_of
+from sophia_operator.core.recovery.views import ActionView, MovingRelease, TargetKey
+from sophia_operator.core.words import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +30,26 @@ class Wish:
 
     target: TargetKey
     action: Action
-    #: When the incident began that it answers; None when a person asks without one.
+    #: What it answers, by whose rule, and when that incident began; None when a person asks.
+    symptom: Symptom | None = None
+    policy: str | None = None
     since: datetime | None = None
-    #: Whether it goes on with the ladder of an incident whose last act did not help: the time-out of that was its
+    #: The mode that allows it: a person's yes is Approve.
+    mode: Mode = Mode.AUTO
+    #: Whether it goes on with the ladder of its incident, whose last act did not help: the time-out of that was its
     #: cool-down.
     goes_on: bool = False
     #: Of an action that is there: its uid.
     uid: str | None = None
-    by_person: bool = False
     #: A person passes the budget, the cool-down, the breaker and the floor.
     force: bool = False
     #: A person passes also a storm and the interlock.
     override: bool = False
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person asks."""
+        return self.policy is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,49 +60,60 @@ class Obstacle:
     message: str
     #: When it ends by time alone; None when something else has to happen first.
     until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What guard rails are asked about."""
-
-    policies: tuple[PolicyView, ...]
-    symptoms: Symptoms
-    history: History
-    now: datetime
-    #: By the policy's name.
-    storms: Mapping[str, StormStatus | None]
-    #: Objects without symptoms, by the policy's name.
-    well: Mapping[str, frozenset[TargetKey]] = field(default_factory=dict)
-    #: Acts that were decided on and are not claimed yet, as they would count once they were.
-    promised: tuple[TargetKey, ...] = ()
-
-
-def scene_of(
-    policies: tuple[PolicyView, ...],
-    symptoms: Symptoms,
-    history: History,
-    now: datetime,
-    storms: Mapping[str, StormStatus | None] | None = None,
-) -> Scene:
-    """The scene as it is now; storms as statuses say, unless they are given."""
-    sick = {(s.policy, s.target) for s in symptoms.seen if s.sign.present is not False}
-    well = {name: frozenset(t for t in chosen if (name, t) not in sick) for name, chosen in symptoms.selected.items()}
-    if storms is None:
-        storms = {p.name: p.status.storm for p in policies}
-    return Scene(policies, symptoms, history, now, storms, well)
+    #: Whether the act is not wanted any more as it was asked for, so that it need not wait.
+    final: bool = False
 
 
 def obstacle(wish: Wish, scene: Scene) -> Obstacle | None:
     """The first guard rail that holds; None when the act may be done now."""
-    rails = rails_of(wish.target, scene.policies, scene.symptoms, scene.storms)
-    return next((found for ask in _QUESTIONS if (found := ask(wish, rails, scene)) is not None), None)
+    return _first(_QUESTIONS, wish, scene)
 
 
 def held(wish: Wish, scene: Scene) -> Obstacle | None:
     """The first of those guard rails that hold whatever was done before: people, windows, storms."""
-    rails = rails_of(wish.target, scene.policies, scene.symptoms, scene.storms)
-    return next((found for ask in _FIRST if (found := ask(wish, rails, scene)) is not None), None)
+    return _first(_HELD, wish, scene)
+
+
+def wish_of(action: ActionView, actions: Iterable[ActionView]) -> Wish:
+    """What a RecoveryAction asks for; `actions` are those about the same object, or all."""
+    spec, trigger = action.spec, action.spec.trigger
+    if trigger is None:
+        override = spec.force and spec.override_reason is not None
+        return Wish(action.target, spec.action, uid=action.uid, force=spec.force, override=override)
+    asked = spec.approval_required or spec.approved is True
+    return Wish(
+        target=action.target,
+        action=spec.action,
+        symptom=trigger.symptom,
+        policy=trigger.policy,
+        since=trigger.since,
+        mode=Mode.DRY_RUN if spec.dry_run else Mode.APPROVE if asked else Mode.AUTO,
+        goes_on=ladder.goes_on(action, actions),
+        uid=action.uid,
+    )
+
+
+def _first(questions: Iterable[_Question], wish: Wish, scene: Scene) -> Obstacle | None:
+    rails = rails_of(scene.selecting.get(wish.target, ()), scene.storms)
+    return next((found for ask in questions if (found := ask(wish, rails, scene)) is not None), None)
+
+
+def _mode(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
+    """A policy may have become stricter, or be gone, since the action was made."""
+    del rails
+    if wish.policy is None or wish.symptom is None:
+        return None
+    chosen = scene.selecting.get(wish.target, ())
+    rule = next((rule_of(p, wish.symptom) for p in chosen if p.name == wish.policy), None)
+    if rule is None or all(step.action is not wish.action for step in rule.escalation):
+        words = f"RecoveryPolicy {wish.policy} does not answer {wish.symptom.value} of it with {wish.action.value} now"
+        return Obstacle(Reason.MODE_OFF, words, final=True)
+    found = strictest_mode(chosen, wish.symptom, wish.action)
+    if found is None or not is_stricter(found[0], wish.mode):
+        return None
+    mode, whose = found
+    words = f"the mode of RecoveryPolicy {whose} for {wish.action.value} is {mode.value} now"
+    return Obstacle(Reason.MODE_OFF, words, final=True)
 
 
 def _paused(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
@@ -99,59 +121,68 @@ def _paused(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
     if found is None:
         return None
     policy, request = found
-    until = f" until {clock(request.until, scene.now)}" if request.until is not None else ""
+    until = f" until {when(request.until)}" if request.until is not None else ""
     words = f"{request.who} asked RecoveryPolicy {policy} to do nothing{until}: {request.why}"
     return Obstacle(Reason.PAUSE_REQUESTED, words, request.until)
 
 
 def _quiet(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
-    if wish.by_person or not rails.quiet:
+    if wish.by_person:
         return None
-    until = quiet_until((window for _, window in rails.quiet), scene.now)
+    windows = [window for _, window in rails.quiet]
+    unknown = unknown_zones(windows)
+    if unknown:
+        whose = next(policy for policy, window in rails.quiet if window.time_zone in unknown)
+        words = f"RecoveryPolicy {whose} has a quiet window in time zone {unknown[0]}, which nobody knows: mend it"
+        return Obstacle(Reason.INVALID_SPEC, words)
+    until = quiet_until(windows, scene.now)
     if until is None:
         return None
-    return Obstacle(Reason.QUIET_WINDOW, f"a quiet window lasts until {clock(until, scene.now)}", until)
+    return Obstacle(Reason.QUIET_WINDOW, f"a quiet window lasts until {when(until)}", until)
 
 
 def _storm(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
+    del scene
     if wish.override or not rails.storms:
         return None
-    policy, storm = rails.storms[0]
-    seconds = next(p.spec.storm.cooldown_seconds for p in scene.policies if p.name == policy)
-    words = f"RecoveryPolicy {policy} sees a storm: {storm.targets} of {storm.of} objects showed symptoms at its worst"
+    policy, storm, seconds = rails.storms[0]
     until = storm.quiet_since + timedelta(seconds=seconds) if storm.quiet_since is not None else None
+    words = f"RecoveryPolicy {policy} sees a storm: {storm.targets} of {storm.of} objects showed symptoms at its worst"
     return Obstacle(Reason.STORM_ACTIVE, f"{words}; nobody acts until {count(seconds, 'second')} were quiet", until)
 
 
 def _under_way(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
     del rails
-    others = (a for a in scene.history.actions if a.target == wish.target and a.uid != wish.uid and past.is_claimed(a))
-    other = next(others, None)
-    if other is None and wish.target not in scene.promised:
+    other = next((a for a in scene.on(wish.target) if a.uid != wish.uid and past.is_claimed(a)), None)
+    if other is not None:
+        what = f"{other.name} ({other.spec.action.value}) is {other.status.phase.value}"
+    elif wish.target in scene.promised:
+        what = "another one is due"
+    else:
         return None
-    what = (
-        f"{other.name} ({other.spec.action.value}) is {other.status.phase.value}" if other is not None else "one is due"
-    )
     return Obstacle(Reason.ACT_UNDER_WAY, f"one act at a time on an object: {what}")
 
 
 def _release(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
     del rails
     moving = [m for m in scene.history.moving if wish.target in m.bound]
-    if not moving or wish.override or wish.action is Action.NOTIFY:
+    if not moving or wish.override:
         return None
-    began = next((m for m in moving if _began_with(wish, m)), None)
+    began = next((m for m in moving if _began_with(wish, m, scene)), None)
     if began is not None:
         words = f"it began with Release {began.name}, which has traffic: going back to the one before is the answer"
         return Obstacle(Reason.LEFT_TO_RELEASE, words)
-    if ACTIONS[wish.action].makes_users_safe:
+    if ACTIONS[wish.action].makes_users_safe or wish.action is Action.NOTIFY:
         return None
     words = f"Release {moving[0].name} is being rolled out, and stands on this object: nothing is changed under it"
     return Obstacle(Reason.RELEASE_MOVING, words)
 
 
-def _began_with(wish: Wish, moving: MovingRelease) -> bool:
-    return wish.since is not None and moving.has_traffic and wish.since >= moving.started_at
+def _began_with(wish: Wish, moving: MovingRelease, scene: Scene) -> bool:
+    """A policy that is younger than the rollout cannot tell: what it saw at first may have been there before."""
+    if wish.since is None or not moving.has_traffic or wish.since < moving.started_at:
+        return False
+    return any(p.name == wish.policy and p.created_at <= moving.started_at for p in scene.policies)
 
 
 def _floor(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
@@ -159,7 +190,7 @@ def _floor(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
         return None
     kind, _ = wish.target
     for policy, floor in rails.floors:
-        well = sum(1 for other, _ in scene.well.get(policy, ()) if other is kind)
+        well = scene.well.get((policy, kind), 0)
         if well < floor:
             words = f"{well} {kind.value}s of RecoveryPolicy {policy} are without symptoms, and its floor is {floor}"
             return Obstacle(Reason.BELOW_FLOOR, words)
@@ -167,41 +198,45 @@ def _floor(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
 
 
 def _cooling_down(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
-    if wish.force or wish.goes_on or wish.action is Action.NOTIFY:
+    if wish.force or wish.action is Action.NOTIFY:
         return None
     acts = _others(wish, scene)
-    ended = past.last_end(acts)
-    if ended is None:
+    last = past.last(acts)
+    if last is None or (wish.goes_on and _is_of_incident(last, wish)):
         return None
-    tries = min(len(past.unhelpful(acts)), _MOST_DOUBLINGS)
+    tries, ended = min(len(past.unhelpful(acts)), _MOST_DOUBLINGS), past.end_of(last)
     until = ended + timedelta(seconds=min(rails.max_cooldown_seconds, rails.cooldown_seconds * 2**tries))
     if scene.now >= until:
         return None
-    words = f"the last act on this object ended at {clock(ended, scene.now)}; the next one may begin at"
+    words = f"the last act on this object ended at {when(ended)}; the next one may begin at {when(until)}"
     doubled = f", later for each of {count(tries, 'act')} that did not help" if tries else ""
-    return Obstacle(Reason.COOLING_DOWN, f"{words} {clock(until, scene.now)}{doubled}", until)
+    return Obstacle(Reason.COOLING_DOWN, f"{words}{doubled}", until)
+
+
+def _is_of_incident(action: ActionView, wish: Wish) -> bool:
+    of = action.spec.trigger
+    return of is not None and (of.policy, of.symptom, of.since) == (wish.policy, wish.symptom, wish.since)
 
 
 def _breaker(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
     if wish.force or wish.action is Action.NOTIFY:
         return None
     failed = past.unhelpful([a for a in _others(wish, scene) if a.spec.action is wish.action])
-    if len(failed) < rails.breaker_failures:
+    last = past.last(failed)
+    if last is None or len(failed) < rails.breaker_failures:
         return None
-    ended = past.last_end(failed)
-    until = (ended or scene.now) + timedelta(seconds=rails.breaker_open_seconds)
+    until = past.end_of(last) + timedelta(seconds=rails.breaker_open_seconds)
     if scene.now >= until:
         return None
-    words = f"{wish.action.value} did not help {len(failed)} times in a row; it is tried again at"
-    return Obstacle(Reason.BREAKER_OPEN, f"{words} {clock(until, scene.now)}", until)
+    words = f"{wish.action.value} did not help {len(failed)} times in a row; it is tried again at {when(until)}"
+    return Obstacle(Reason.BREAKER_OPEN, words, until)
 
 
 def _budget(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
     if wish.force or wish.action is Action.NOTIFY:
         return None
-    acts = [a for a in scene.history.actions if past.counts(a) and a.uid != wish.uid]
-    promised = [scene.now for _ in scene.promised]
-    here = [a.status.claimed_at for a in acts] + promised
+    acts = [a for a in scene.claimed if a.uid != wish.uid]
+    here = [*(a.status.claimed_at for a in acts), *(scene.now for _ in scene.promised)]
     on_target = [a.status.claimed_at for a in acts if a.target == wish.target]
     for times, most, where in (
         (on_target, rails.per_target, "on this object"),
@@ -210,21 +245,21 @@ def _budget(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
     ):
         done = past.claims(times, scene.now)
         if len(done.at) >= most:
-            free = done.free_at(most) if most else None
-            then = f"; the next one may begin at {clock(free, scene.now)}" if free is not None else ""
-            words = f"{count(len(done.at), 'act')} {where} in the last hour, and {most} are allowed{then}"
+            free = done.free_at(most)
+            then = f"; the next one may begin at {when(free)}" if free is not None else ""
+            words = f"{count(most, 'act')} an hour {where} may be done, and not one more{then}"
             return Obstacle(Reason.BUDGET_SPENT, words, free)
     return None
 
 
 def _others(wish: Wish, scene: Scene) -> list[ActionView]:
-    return [a for a in past.acts_on(scene.history.actions, wish.target) if a.uid != wish.uid]
+    return [a for a in past.acts_on(scene.on(wish.target), wish.target) if a.uid != wish.uid]
 
 
 #: 2 to the power of more is longer than any cool-down that the API takes.
 _MOST_DOUBLINGS: Final = 24
 _Question = Callable[[Wish, Rails, Scene], Obstacle | None]
-_FIRST: Final[tuple[_Question, ...]] = (_paused, _quiet, _storm)
+_HELD: Final[tuple[_Question, ...]] = (_paused, _quiet, _storm)
 _QUESTIONS: Final[tuple[_Question, ...]] = (
-    *_FIRST, _under_way, _release, _floor, _cooling_down, _breaker, _budget,
+    _mode, *_HELD, _under_way, _release, _floor, _cooling_down, _breaker, _budget,
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -37,21 +37,31 @@ def acts_on(actions: Iterable[ActionView], target: TargetKey) -> list[ActionView
     return sorted((a for a in actions if a.target == target and counts(a)), key=_claimed)
 
 
-def unhelpful(acts: Sequence[ActionView]) -> list[ActionView]:
-    """Of acts in order: those since the last one that helped, which are over and did not."""
+def unhelpful(acts: Iterable[ActionView]) -> list[ActionView]:
+    """Of acts in order: those since the last one that was verified to help, which are over and did not. One that was
+    done and not verified, as a person asked, says neither."""
     out: list[ActionView] = []
-    for act in reversed(acts):
-        if helped(act):
-            break
-        if act.status.phase.is_over:
+    for act in acts:
+        if act.status.verified is Verified.HELPED:
+            out = []
+        elif act.status.phase.is_over and act.status.phase is not ActionPhase.SUCCEEDED:
             out.append(act)
-    return out[::-1]
+    return out
 
 
-def last_end(acts: Iterable[ActionView]) -> datetime | None:
-    """When the last of them ended."""
-    ends = [act.status.ended_at or _claimed(act) for act in acts if act.status.phase.is_over]
-    return max(ends, default=None)
+def last(acts: Iterable[ActionView]) -> ActionView | None:
+    """The one of them that ended last."""
+    return max((act for act in acts if act.status.phase.is_over), key=end_of, default=None)
+
+
+def end_of(act: ActionView) -> datetime:
+    """When an act that is over ended."""
+    return act.status.ended_at or _claimed(act)
+
+
+def is_recent(at: datetime | None, now: datetime) -> bool:
+    """Whether that lies in the hour that budgets look back on."""
+    return at is not None and at > now - HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +71,13 @@ class Claims:
     at: tuple[datetime, ...]
 
     def free_at(self, most: int) -> datetime | None:
-        """When there are fewer than `most` again; None when there are now. For 0 that is never: an hour from the last,
-        or from now on each time it is asked."""
-        if len(self.at) < most:
-            return None
-        return (self.at[-most] if most else self.at[-1]) + HOUR if self.at else None
+        """When there are fewer than `most` again; None when there are now, or never will be."""
+        return self.at[-most] + HOUR if 0 < most <= len(self.at) else None
 
 
 def claims(times: Iterable[datetime | None], now: datetime) -> Claims:
     """Those of the times that lie in the last hour."""
-    return Claims(tuple(sorted(at for at in times if at is not None and at > now - HOUR)))
+    return Claims(tuple(sorted(at for at in times if at is not None and is_recent(at, now))))
 
 
 def _claimed(action: ActionView) -> datetime:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from sophia_operator.api.conditions import Author, Condition, ConditionStatus, ConditionType, Reason, drop
 from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus, StormStatus, SymptomStatus, Verdict
 from sophia_operator.core.decision import EventType, Notice
-from sophia_operator.core.recovery import past
-from sophia_operator.core.recovery.guards import Scene
+from sophia_operator.core.recovery.moments import when
 from sophia_operator.core.recovery.quiet import quiet_until, unknown_zones
-from sophia_operator.core.recovery.storm import symptomatic
+from sophia_operator.core.recovery.scene import Scene
 from sophia_operator.core.recovery.views import PolicyView
-from sophia_operator.core.words import clock, count
+from sophia_operator.core.words import count
 
 #: Reasons for waiting that people want to hear of.
 _NEWS: Final = frozenset(
@@ -24,38 +24,41 @@ _NEWS: Final = frozenset(
 _OTHERS: Final = (ConditionType.SIGNALS_DELIVERED,)
 
 
-def finish(
-    policy: PolicyView,
-    incidents: Sequence[SymptomStatus],
-    storm: StormStatus | None,
-    scene: Scene,
-) -> tuple[RecoveryPolicyStatus, tuple[Notice, ...]]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found about one policy."""
+
+    incidents: tuple[SymptomStatus, ...]
+    #: Objects with symptoms, those among them whose incidents have no room in the status.
+    sick: int
+    storm: StormStatus | None
+
+
+def finish(policy: PolicyView, found: Found, scene: Scene) -> tuple[RecoveryPolicyStatus, tuple[Notice, ...]]:
     """The status, and Events that were not told yet."""
-    symptoms, history, now = scene.symptoms, scene.history, scene.now
-    before, notices = policy.status, list(_storms(policy, storm))
+    before, storm, notices = policy.status, found.storm, list(_storms(policy, found.storm))
     told = []
-    for incident in incidents:
+    for incident in found.incidents:
         mark = _mark(incident)
         if mark is not None and mark != incident.told:
             notices.append(_notice(incident))
             told.append(incident.model_copy(update={"told": mark}))
         else:
             told.append(incident)
-    selected, sick = len(symptoms.selected.get(policy.name, ())), len(symptomatic(incidents))
+    selected = len(scene.symptoms.selected.get(policy.name, ()))
     status = before.model_copy(
         update={
             "observed_generation": policy.generation,
             "targets": selected,
-            "symptomatic": sick,
+            "symptomatic": found.sick,
             "storm": storm,
             "symptoms": told,
-            "conditions": _conditions(policy, selected, sick, storm, now),
+            "conditions": _conditions(policy, selected, found.sick, storm, scene.now),
         }
     )
     if status != before:
         # The hour goes by without anything to write down.
-        acts = past.claims((a.status.claimed_at for a in history.actions if past.counts(a)), now)
-        status = status.model_copy(update={"acts_last_hour": len(acts.at)})
+        status = status.model_copy(update={"acts_last_hour": len(scene.claimed)})
     return status, tuple(notices)
 
 
@@ -77,28 +80,26 @@ def _conditions(
     else:
         words = "no object of the namespace is selected by spec.targets: mend names or labels, or make one"
         out = author.put(out, ConditionType.READY, (Reason.NO_TARGETS, words))
-    out = _storm_condition(author, out, storm, now)
+    out = _storm_condition(author, out, storm)
     return _paused(policy, author, out, now)
 
 
-def _storm_condition(
-    author: Author, conditions: list[Condition], storm: StormStatus | None, now: datetime
-) -> list[Condition]:
+def _storm_condition(author: Author, conditions: list[Condition], storm: StormStatus | None) -> list[Condition]:
     if storm is None:
         why = (Reason.CALM, "not so much is wrong at once that nobody acts")
         return author.put(conditions, ConditionType.STORM_ACTIVE, why, ConditionStatus.FALSE)
-    return author.put(conditions, ConditionType.STORM_ACTIVE, (Reason.STORM_ACTIVE, _words(storm, now)))
+    return author.put(conditions, ConditionType.STORM_ACTIVE, (Reason.STORM_ACTIVE, _words(storm)))
 
 
 def _paused(policy: PolicyView, author: Author, conditions: list[Condition], now: datetime) -> list[Condition]:
     request = next((r for r in policy.spec.pause_requests if r.until is None or r.until > now), None)
     if request is not None:
-        until = f" until {clock(request.until, now)}" if request.until is not None else ""
+        until = f" until {when(request.until)}" if request.until is not None else ""
         words = f"{request.who} asked that nothing is done{until}: {request.why}"
         return author.put(conditions, ConditionType.PAUSED, (Reason.PAUSE_REQUESTED, words))
     quiet = quiet_until(policy.spec.quiet_windows, now)
-    if quiet is not None and not unknown_zones(policy.spec.quiet_windows):
-        words = f"a quiet window lasts until {clock(quiet, now)}"
+    if quiet is not None:
+        words = f"a quiet window lasts until {when(quiet)}"
         return author.put(conditions, ConditionType.PAUSED, (Reason.QUIET_WINDOW, words))
     return drop(conditions, ConditionType.PAUSED)
 
@@ -109,14 +110,12 @@ def _storms(policy: PolicyView, storm: StormStatus | None) -> Iterator[Notice]:
         words = f"{storm.targets} of {storm.of} objects show symptoms: nobody acts, and no release advances"
         yield Notice(EventType.WARNING, Reason.STORM_ACTIVE.value, words)
     if before is not None and storm is None:
-        yield Notice(
-            EventType.NORMAL, Reason.CALM.value, f"the storm that began at {before.since:%H:%M:%S} UTC is over"
-        )
+        yield Notice(EventType.NORMAL, Reason.CALM.value, f"the storm that began at {when(before.since)} is over")
 
 
-def _words(storm: StormStatus, now: datetime) -> str:
+def _words(storm: StormStatus) -> str:
     worst = f"{storm.targets} of {storm.of} objects showed symptoms at its worst"
-    return f"since {clock(storm.since, now)}, {worst}: nobody acts, and no release advances"
+    return f"since {when(storm.since)}, {worst}: nobody acts, and no release advances"
 
 
 def _mark(incident: SymptomStatus) -> str | None:

@@ -1,14 +1,21 @@
-"""Quiet windows: times of day in which nothing is done."""
+"""Quiet windows: times of day in which nothing is done, as clocks of their time zone show it.
+
+Where clocks are put back, both passes of an hour belong to a window; where they are put forward, none does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sophia_operator.api.recovery_policy import Day, QuietWindow
 
-_DAYS = tuple(Day)
+_DAYS: Final = tuple(Day)
+#: Every window with days begins again within a week.
+_AHEAD: Final = 8
 
 
 def unknown_zones(windows: Iterable[QuietWindow]) -> list[str]:
@@ -17,33 +24,59 @@ def unknown_zones(windows: Iterable[QuietWindow]) -> list[str]:
 
 
 def quiet_until(windows: Iterable[QuietWindow], now: datetime) -> datetime | None:
-    """When the window that is open now ends, the last of several; None while none is. A window in a time zone that is
-    not known is always open, for nobody knows when it is not: it ends a day from now, and is looked at again then."""
+    """When the window that is open now ends, the last of several; None while none is. Those in unknown time zones are
+    not asked."""
     ends = [end for window in windows if (end := _open_until(window, now)) is not None]
     return max(ends, default=None)
+
+
+def next_change(windows: Iterable[QuietWindow], now: datetime) -> datetime | None:
+    """When a window opens or closes next, or may; None without windows."""
+    ahead = [m for w in windows for m in _edges(w, now) if m > now]
+    return min(ahead, default=None)
 
 
 def _open_until(window: QuietWindow, now: datetime) -> datetime | None:
     zone = _zone(window.time_zone)
     if zone is None:
-        return now + timedelta(days=1)
-    today = now.astimezone(zone).date()
-    for day in (today - timedelta(days=1), today):
-        if window.days and _DAYS[day.weekday()] not in window.days:
-            continue
-        start, end = _at(day, window.start, zone), _at(day, window.end, zone)
-        if time.fromisoformat(window.end) <= time.fromisoformat(window.start):
-            end = _at(day + timedelta(days=1), window.end, zone)
-        if start <= now < end:
-            return end.astimezone(now.tzinfo)
+        return None
+    shown = now.astimezone(zone).replace(tzinfo=None)
+    for day in (shown.date() - timedelta(days=1), shown.date()):
+        start, end = _shown(window, day)
+        if _begins_on(window, day) and start <= shown < end:
+            return min((m for m in _moments(end, zone) if m > now), default=now)
     return None
 
 
-def _at(day: date, of_day: str, zone: ZoneInfo) -> datetime:
-    """That time on that day, as clocks there show it."""
-    return datetime.combine(day, time.fromisoformat(of_day), zone)
+def _edges(window: QuietWindow, now: datetime) -> Iterator[datetime]:
+    zone = _zone(window.time_zone)
+    if zone is None:
+        return
+    today = now.astimezone(zone).date()
+    for ahead in range(-1, _AHEAD):
+        day = today + timedelta(days=ahead)
+        if _begins_on(window, day):
+            for shown in _shown(window, day):
+                yield from _moments(shown, zone)
 
 
+def _begins_on(window: QuietWindow, day: date) -> bool:
+    return not window.days or _DAYS[day.weekday()] in window.days
+
+
+def _shown(window: QuietWindow, day: date) -> tuple[datetime, datetime]:
+    """Beginning and end of the window that begins on that day, as clocks show them."""
+    start, end = time.fromisoformat(window.start), time.fromisoformat(window.end)
+    last = day if end > start else day + timedelta(days=1)
+    return datetime.combine(day, start), datetime.combine(last, end)
+
+
+def _moments(shown: datetime, zone: ZoneInfo) -> list[datetime]:
+    """When clocks show that: twice where they are put back; around the gap where they are put forward."""
+    return [shown.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+
+
+@lru_cache(maxsize=256)
 def _zone(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)

@@ -9,7 +9,7 @@ from typing import Final
 
 from sophia_operator.api.recovery_policy import PauseRequest, QuietWindow, RecoveryPolicySpec
 from sophia_operator.api.recovery_policy_status import StormStatus
-from sophia_operator.core.recovery.views import PolicyView, Symptoms, TargetKey
+from sophia_operator.core.recovery.views import PolicyView
 
 _SPEC: Final = RecoveryPolicySpec.model_validate(
     {
@@ -25,7 +25,8 @@ class Rails:
 
     pauses: tuple[tuple[str, PauseRequest], ...] = ()
     quiet: tuple[tuple[str, QuietWindow], ...] = ()
-    storms: tuple[tuple[str, StormStatus], ...] = ()
+    #: With the quiet time in seconds after which it is over.
+    storms: tuple[tuple[str, StormStatus, int], ...] = ()
     floors: tuple[tuple[str, int], ...] = ()
     per_target: int = _SPEC.budget.per_target
     per_namespace: int = _SPEC.budget.per_namespace
@@ -37,18 +38,17 @@ class Rails:
     stable_seconds: int = _SPEC.stable_seconds
 
 
-def rails_of(
-    target: TargetKey, policies: Sequence[PolicyView], symptoms: Symptoms, storms: Mapping[str, StormStatus | None]
-) -> Rails:
+def rails_of(chosen: Sequence[PolicyView], storms: Mapping[str, StormStatus | None]) -> Rails:
     """Those of the policies that select the object; the defaults when none does, as for a person's act."""
-    chosen = [p for p in policies if target in symptoms.selected.get(p.name, ())]
     if not chosen:
         return Rails()
     specs = [p.spec for p in chosen]
     return Rails(
         pauses=tuple((p.name, request) for p in chosen for request in p.spec.pause_requests),
         quiet=tuple((p.name, window) for p in chosen for window in p.spec.quiet_windows),
-        storms=tuple((p.name, storm) for p in chosen if (storm := storms.get(p.name)) is not None),
+        storms=tuple(
+            (p.name, storm, p.spec.storm.cooldown_seconds) for p in chosen if (storm := storms.get(p.name)) is not None
+        ),
         floors=tuple((p.name, p.spec.floor) for p in chosen if p.spec.floor),
         per_target=min(s.budget.per_target for s in specs),
         per_namespace=min(s.budget.per_namespace for s in specs),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sophia_operator.api.recovery_policy_status import StormStatus, SymptomStatus
-from sophia_operator.core.recovery.views import PolicyView, TargetKey
+from sophia_operator.core.recovery.track import track
+from sophia_operator.core.recovery.views import PolicyView, Symptoms, TargetKey
 
 
 def symptomatic(incidents: Iterable[SymptomStatus]) -> frozenset[TargetKey]:
@@ -29,3 +30,11 @@ def storm_of(policy: PolicyView, sick: int, selected: int, now: datetime) -> Sto
     if now - quiet >= timedelta(seconds=rule.cooldown_seconds):
         return None
     return before.model_copy(update={"quiet_since": quiet})
+
+
+def storms_of(policies: Sequence[PolicyView], symptoms: Symptoms, now: datetime) -> Mapping[str, StormStatus | None]:
+    """The storms as they are now, by the policy's name, whether they are written down yet or not."""
+    return {
+        p.name: storm_of(p, len(symptomatic(track(p, symptoms, now))), len(symptoms.selected.get(p.name, ())), now)
+        for p in policies
+    }

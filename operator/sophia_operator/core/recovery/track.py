@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Final
 
 from sophia_operator.api.recovery_policy import Rule
-from sophia_operator.api.recovery_policy_status import SymptomStatus
-from sophia_operator.api.recovery_values import Symptom
+from sophia_operator.api.recovery_policy_status import MAX_SYMPTOMS, SymptomStatus
+from sophia_operator.api.recovery_values import Severity, Symptom
 from sophia_operator.core.recovery.views import PolicyView, Sign, Symptoms, SymptomSeen, TargetKey
 
 #: Object and symptom.
 IncidentKey = tuple[TargetKey, Symptom]
+#: The worst first.
+SEVERITIES: Final = (Severity.CRITICAL, Severity.WARNING, Severity.INFO)
 
 
 def key_of(incident: SymptomStatus) -> IncidentKey:
@@ -31,6 +34,22 @@ def track(policy: PolicyView, symptoms: Symptoms, now: datetime) -> tuple[Sympto
     known = {key_of(incident): incident for incident in policy.status.symptoms}
     found = (_tracked(policy, known, one, now) for one in seen.values())
     return tuple(sorted((i for i in found if i is not None), key=lambda i: (i.kind, i.name, i.symptom)))
+
+
+def kept(policy: PolicyView, incidents: tuple[SymptomStatus, ...]) -> tuple[SymptomStatus, ...]:
+    """Those that the status has room for: first what it has already, then the worst. All others are counted, and their
+    turn comes once there is room: without a timer nothing can be decided about them."""
+    if len(incidents) <= MAX_SYMPTOMS:
+        return incidents
+    known = {key_of(incident) for incident in policy.status.symptoms}
+    ranked = sorted(incidents, key=lambda i: (key_of(i) not in known, SEVERITIES.index(_severity(policy, i))))
+    room = {key_of(incident) for incident in ranked[:MAX_SYMPTOMS]}
+    return tuple(incident for incident in incidents if key_of(incident) in room)
+
+
+def _severity(policy: PolicyView, incident: SymptomStatus) -> Severity:
+    rule = rule_of(policy, incident.symptom)
+    return rule.severity if rule is not None else Severity.INFO
 
 
 def _tracked(

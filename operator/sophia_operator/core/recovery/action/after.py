@@ -151,5 +151,6 @@ def _is_gone(look: Look) -> bool:
 
 
 def _stable_seconds(look: Look) -> int:
-    storms = {p.name: p.status.storm for p in look.seen.policies}
-    return rails_of(look.action.target, look.seen.policies, look.seen.symptoms, storms).stable_seconds
+    selected = look.seen.symptoms.selected
+    chosen = [p for p in look.seen.policies if look.action.target in selected.get(p.name, ())]
+    return rails_of(chosen, {}).stable_seconds

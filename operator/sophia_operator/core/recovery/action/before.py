@@ -9,8 +9,8 @@ from sophia_operator.core.recovery import guards, past
 from sophia_operator.core.recovery.action.evidence import evidence
 from sophia_operator.core.recovery.action.steps import Look, Step
 from sophia_operator.core.recovery.action.would import would
-from sophia_operator.core.recovery.guards import Obstacle, Wish
-from sophia_operator.core.recovery.ladder import goes_on
+from sophia_operator.core.recovery.guards import Obstacle
+from sophia_operator.core.recovery.scene import scene_of
 from sophia_operator.core.recovery.views import CrashingPod, TargetView
 from sophia_operator.core.words import clock
 
@@ -34,10 +34,12 @@ def before_claim(look: Look) -> Step:
         return Step(ActionPhase.SKIPPED, Reason.NOT_NEEDED, words, {"ended_at": look.now})
     if spec.dry_run:
         return _dry_run(look, target)
+    held = obstacle_of(look)
+    if held is not None and held.final:
+        return Step(ActionPhase.SKIPPED, held.reason, held.message, {"ended_at": look.now})
     if spec.approval_required and spec.approved is None:
         words = f"kubectl sophia recovery approve {action.name} -n {action.namespace} lets it be done"
         return Step(ActionPhase.AWAITING_APPROVAL, Reason.AWAITING_APPROVAL, words)
-    held = obstacle_of(look)
     if held is not None:
         return Step(_HOLDS, held.reason, held.message, until=held.until)
     return _claim(look, target)
@@ -46,18 +48,8 @@ def before_claim(look: Look) -> Step:
 def obstacle_of(look: Look) -> Obstacle | None:
     """The guard rail that keeps the action from being done now."""
     action, seen = look.action, look.seen
-    spec, person = action.spec, action.spec.trigger is None
-    wish = Wish(
-        target=action.target,
-        action=spec.action,
-        since=spec.trigger.since if spec.trigger is not None else None,
-        goes_on=goes_on(action, seen.history.actions),
-        uid=action.uid,
-        by_person=person,
-        force=spec.force,
-        override=spec.force and spec.override_reason is not None,
-    )
-    return guards.obstacle(wish, guards.scene_of(seen.policies, seen.symptoms, seen.history, look.now))
+    scene = scene_of(seen.policies, seen.symptoms, seen.history, look.now)
+    return guards.obstacle(guards.wish_of(action, scene.on(action.target)), scene)
 
 
 def _impossible(look: Look) -> Step | None:
