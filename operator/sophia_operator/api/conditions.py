@@ -233,6 +233,7 @@ class Reason(StrEnum):
     # why recovery does not act now
     SYMPTOM_IS_NEW = "SymptomIsNew"
     SYMPTOM_IS_GONE = "SymptomIsGone"
+    SYMPTOM_UNKNOWN = "SymptomUnknown"
     AWAITING_APPROVAL = "AwaitingApproval"
     ACT_UNDER_WAY = "ActUnderWay"
     COOLING_DOWN = "CoolingDown"

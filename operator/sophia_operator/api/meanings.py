@@ -213,6 +213,7 @@ REASON_MEANINGS: Final[Mapping[Reason, str]] = {
     Reason.SIGNALS_SENT: "Every receiver took what it was told.",
     Reason.SYMPTOM_IS_NEW: "The symptom has not lasted for as long as its rule says.",
     Reason.SYMPTOM_IS_GONE: "The symptom is not seen any more; the incident ends once it stays so.",
+    Reason.SYMPTOM_UNKNOWN: "Whether the symptom is there cannot be told now: nothing is begun, and nothing is over.",
     Reason.AWAITING_APPROVAL: "A person has to allow the action: `kubectl sophia recovery approve`.",
     Reason.ACT_UNDER_WAY: "Another act on the same object is under way, or is being verified.",
     Reason.COOLING_DOWN: "The last act on the object is too short a time ago.",

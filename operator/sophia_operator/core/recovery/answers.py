@@ -20,6 +20,7 @@ from sophia_operator.core.recovery.guards import Obstacle, Wish
 from sophia_operator.core.recovery.ladder import steps_left
 from sophia_operator.core.recovery.memory import IncidentLine
 from sophia_operator.core.recovery.moments import when
+from sophia_operator.core.recovery.parameters import parameters_of
 from sophia_operator.core.recovery.scene import Scene
 from sophia_operator.core.words import count, span
 
@@ -120,6 +121,14 @@ def _new(asked: _Question) -> Answer | None:
     return Answer(Verdict.WAIT, Reason.SYMPTOM_IS_NEW, f"seen since {when(since)}; answered from {when(ripe)} on", ripe)
 
 
+def _untold(asked: _Question) -> Answer | None:
+    """Nothing is begun on what cannot be seen; the incident goes on, for nothing says that it is over."""
+    if asked.case.untold is None:
+        return None
+    words = f"whether it is there cannot be told now: {asked.case.untold}"
+    return Answer(Verdict.WAIT, Reason.SYMPTOM_UNKNOWN, words[:1024])
+
+
 def _told(asked: _Question) -> Answer | None:
     """People were told, and have the time of that step to do something before the next one."""
     last = asked.case.climb.last
@@ -136,7 +145,7 @@ def _act(asked: _Question) -> Answer:
     """The first step that the guard rails allow. One whose breaker is open passes on to the next, and so does one that
     is only to be said, once it was: in an incident there is one dry run, whatever its ladder."""
     case, obstacles = asked.case, list[Obstacle]()
-    said = next((a for a in case.climb.acts if a.spec.dry_run), None)
+    said = _dry_run(case)
     for step in asked.left:
         mode, _ = case.mode(step.action, asked.scene)
         if mode is Mode.OFF or (mode is Mode.DRY_RUN and said is not None):
@@ -150,9 +159,16 @@ def _act(asked: _Question) -> Answer:
     if obstacles:
         return _wait(obstacles)
     if said is not None:
-        words = f"a dry run: RecoveryAction {said.name} says what would be done"
+        words = f"a dry run: RecoveryAction {said} says what would be done"
         return Answer(Verdict.WAIT, Reason.WOULD_ACT, words)
     return Answer(Verdict.WAIT, Reason.MODE_OFF, "the mode of what is left is Off: nothing more is done")
+
+
+def _dry_run(case: Case) -> str | None:
+    """Name of the incident's dry run, also of one that was deleted since."""
+    incident = case.incident
+    was_said = incident.verdict is Verdict.WAIT and incident.reason == Reason.WOULD_ACT
+    return next((a.name for a in case.climb.acts if a.spec.dry_run), incident.action if was_said else None)
 
 
 def _wish(asked: _Question, step: Step, mode: Mode) -> Wish:
@@ -182,7 +198,7 @@ def _make(asked: _Question, step: Step, mode: Mode) -> Answer:
     spec = RecoveryActionSpec(
         target=ActionTarget(kind=incident.kind, name=incident.name),
         action=step.action,
-        parameters=step.parameters,
+        parameters=parameters_of(step, case.rule),
         trigger=Trigger(
             policy=case.policy.name,
             symptom=incident.symptom,
@@ -205,5 +221,5 @@ def _make(asked: _Question, step: Step, mode: Mode) -> Answer:
 
 
 _ASKED: Final[tuple[Callable[[_Question], Answer | None], ...]] = (
-    _gone, _led, _off, _watched, _gave_up, _held, _new, _told,
+    _gone, _led, _off, _watched, _gave_up, _held, _untold, _new, _told,
 )  # fmt: skip

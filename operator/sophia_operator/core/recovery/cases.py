@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sophia_operator.api.recovery_policy import Rule
 from sophia_operator.api.recovery_policy_status import SymptomStatus
@@ -26,6 +26,8 @@ class Case:
     climb: Climb
     #: Name of the policy that decides, if that is another one.
     led_by: str | None = None
+    #: What is said where the symptom cannot be told now; None where it can.
+    untold: str | None = None
 
     @property
     def target(self) -> TargetKey:
@@ -46,7 +48,10 @@ def cases(incidents: Mapping[str, Sequence[SymptomStatus]], scene: Scene) -> lis
             rule = rule_of(policy, incident.symptom)
             if rule is not None:
                 found[key_of(incident)].append((policy, rule, incident))
-    out = [case for same in found.values() for case in _led(same, scene)]
+    signs = {(s.policy, (s.target, s.symptom)): s.sign for s in scene.symptoms.seen}
+    untold = {key: sign.message for key, sign in signs.items() if sign.present is None}
+    led = (case for same in found.values() for case in _led(same, scene))
+    out = [replace(case, untold=untold.get((case.policy.name, key_of(case.incident)))) for case in led]
     return sorted(
         out, key=lambda c: (SEVERITIES.index(c.rule.severity), c.incident.since, key_of(c.incident), c.policy.name)
     )

@@ -22,7 +22,7 @@ class Climb:
     acts: tuple[ActionView, ...]
     #: Number of acts that were made.
     made: int
-    #: Actions that were tried since one last helped.
+    #: Actions that were tried since one last helped, one as often as it was.
     tried: tuple[Action, ...]
     #: Whether the last act was tried and did not help.
     goes_on: bool
@@ -36,8 +36,7 @@ class Climb:
 def climb(policy: str, incident: SymptomStatus, actions: Iterable[ActionView]) -> Climb:
     """How far it was climbed: by RecoveryActions, and by what the policy's status remembers of those that are gone."""
     acts = tuple(sorted((a for a in actions if _is_of(policy, incident, a)), key=_number))
-    known = {act.spec.action for act in acts}
-    tried = [action for action in incident.tried if action not in known]
+    tried = _without(incident.tried, (act.spec.action for act in acts))
     goes_on = bool(tried)
     for act in acts:
         if act.spec.dry_run or not act.status.phase.is_over or act.status.phase is ActionPhase.SKIPPED:
@@ -45,7 +44,7 @@ def climb(policy: str, incident: SymptomStatus, actions: Iterable[ActionView]) -
         if past.helped(act) and act.spec.action is not Action.NOTIFY:
             tried, goes_on = [], False
         else:
-            tried = [*(a for a in tried if a is not act.spec.action), act.spec.action]
+            tried = [*tried, act.spec.action]
             # What was refused, by a person or for good, took no time in which something could have helped.
             goes_on = True
     made = max([incident.step, *(_number(act) for act in acts)])
@@ -55,9 +54,14 @@ def climb(policy: str, incident: SymptomStatus, actions: Iterable[ActionView]) -
 def steps_left(
     rule: Rule, incident: SymptomStatus, tried: Sequence[Action], lines: Iterable[IncidentLine]
 ) -> list[Step]:
-    """The steps that were not tried yet, the next one first."""
-    ordered = in_order(rule.escalation, lines, incident.symptom, incident.kind)
-    return [step for step in ordered if step.action not in tried]
+    """The steps that were not tried yet, the next one first. One action may be several steps."""
+    left, gone = list[Step](), list(tried)
+    for step in in_order(rule.escalation, lines, incident.symptom, incident.kind):
+        if step.action in gone:
+            gone.remove(step.action)
+        else:
+            left.append(step)
+    return left
 
 
 def goes_on(action: ActionView, actions: Iterable[ActionView]) -> bool:
@@ -79,6 +83,15 @@ def goes_on(action: ActionView, actions: Iterable[ActionView]) -> bool:
     ]
     last = max(before, key=_number, default=None)
     return last is not None and (last.spec.action is Action.NOTIFY or not past.helped(last))
+
+
+def _without(tried: Iterable[Action], known: Iterable[Action]) -> list[Action]:
+    """Tries that no act is known of any more."""
+    left = list(tried)
+    for action in known:
+        if action in left:
+            left.remove(action)
+    return left
 
 
 def _is_of(policy: str, incident: SymptomStatus, action: ActionView) -> bool:

@@ -83,8 +83,11 @@ def _restart(look: Look) -> Step:
             return _judge(look, changes, f"pod {pod.name} is still there")
         words = f"pod {pod.name} is being deleted"
         return Step(ActionPhase.RUNNING, Reason.ACTING, words, changes, until=deadline(look), restart=pod)
-    started = {"started_at": status.started_at or look.now}
-    return _done(look, {**started, "did": [f"deleted {status.subject}"], "done_at": look.now}, "the pod is made anew")
+    if status.started_at is None:
+        words = f"{status.subject} was gone, or crashed no more, before it was deleted"
+        return _end(look, ActionPhase.FAILED, Reason.ACT_FAILED, words)
+    done = {"did": [f"deleted {status.subject}"], "done_at": look.now}
+    return _done(look, done, "the pod is made anew")
 
 
 def subject_of(pod: CrashingPod) -> str:

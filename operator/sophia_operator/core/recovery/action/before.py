@@ -22,16 +22,17 @@ def before_claim(look: Look) -> Step:
     """The first of these questions that has an answer; at the end the action is claimed."""
     action, target = look.action, look.seen.target
     spec = action.spec
+    sign = look.seen.sign if spec.trigger is not None else None
+    if spec.approved is False:
+        who = spec.approved_by or "somebody"
+        return Step(ActionPhase.REFUSED, Reason.REJECTED, f"{who} said no", {"ended_at": look.now})
+    if sign is not None and sign.present is False:
+        words = "the symptom was gone before anything was done"
+        return Step(ActionPhase.SKIPPED, Reason.NOT_NEEDED, words, {"ended_at": look.now})
     impossible = _impossible(look)
     if impossible is not None:
         return impossible
     assert target is not None
-    if spec.approved is False:
-        who = spec.approved_by or "somebody"
-        return Step(ActionPhase.REFUSED, Reason.REJECTED, f"{who} said no", {"ended_at": look.now})
-    if spec.trigger is not None and look.seen.sign is not None and look.seen.sign.present is False:
-        words = "the symptom was gone before anything was done"
-        return Step(ActionPhase.SKIPPED, Reason.NOT_NEEDED, words, {"ended_at": look.now})
     if spec.dry_run:
         return _dry_run(look, target)
     held = obstacle_of(look)
@@ -42,6 +43,9 @@ def before_claim(look: Look) -> Step:
         return Step(ActionPhase.AWAITING_APPROVAL, Reason.AWAITING_APPROVAL, words)
     if held is not None:
         return Step(_HOLDS, held.reason, held.message, until=held.until)
+    if sign is not None and sign.present is None:
+        words = f"whether the symptom is there cannot be told: {sign.message}" if sign.message else "it cannot be told"
+        return Step(_HOLDS, Reason.SYMPTOM_UNKNOWN, words)
     return _claim(look, target)
 
 
