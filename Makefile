@@ -84,8 +84,8 @@ chart: setup ## Check the Helm chart and package it into dist/
 	$(RUN) python -m hack.chart
 
 .PHONY: bench
-bench: bench-rollback_latency bench-overhead bench-scale bench-pool_connect bench-pool_failover bench-pool_scale bench-cache_flush bench-cache_scan bench-model_failover ## Run every benchmark; results in out/bench/
+bench: bench-rollback_latency bench-overhead bench-scale bench-pool_connect bench-pool_failover bench-pool_scale bench-cache_flush bench-cache_scan bench-model_failover bench-recovery-replay ## Run every benchmark; results in out/bench/
 
 .PHONY: bench-%
 bench-%: setup
-	$(RUN) python -m bench.$*
+	$(RUN) python -m bench.$(subst -,_,$*)

@@ -62,6 +62,11 @@ class Orders:
         """Whether the pool is Ready and its clients have begun. Raises what kept it from it."""
         return has_ended(self._coming)
 
+    @property
+    def pool(self) -> Pool | None:
+        """The pool, None before it comes up."""
+        return self._pool
+
     def object(self) -> Json | None:
         """The ConnectionPool, None while there is none."""
         return self._api.get("ConnectionPool", self._namespace, self.name)

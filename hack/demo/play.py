@@ -1,5 +1,5 @@
 """The play: a service under load, a pool beside it, a cache in front of it, two changes, a failover, a hand-over,
-models that fail, and the books of it all."""
+models that fail, a fault that heals itself, and the books of it all."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import httpx
 from rich.console import Console
 
 from hack.cluster import bringup
-from hack.demo import result, shelf, show, show_models
+from hack.demo import result, shelf, show, show_healing, show_models
 from hack.demo.chat import Chat
+from hack.demo.healing import Healing
 from hack.demo.orders import Orders
 from hack.demo.result import Result
 from hack.demo.shelf import Shelf
@@ -34,6 +35,7 @@ _POOL_SECONDS: Final = 240.0
 _FAILOVER_SECONDS: Final = 180.0
 _CACHE_SECONDS: Final = 180.0
 _MODELS_SECONDS: Final = 240.0
+_HEALING_SECONDS: Final = 180.0
 #: With its pods and the first look at what it is bound to.
 _SETTLE_SECONDS: Final = 120.0
 _AFTER_SECONDS: Final = 2.0
@@ -48,6 +50,7 @@ class _Cast:
     orders: Orders
     cache: Shelf
     chat: Chat
+    healing: Healing
 
 
 def play(console: Console, api: Api, namespace: str, rate: float) -> bool:
@@ -60,7 +63,7 @@ def play(console: Console, api: Api, namespace: str, rate: float) -> bool:
         url = f"{bringup.gateway_url()}/"
         wait_reachable(url, service.host)
         load = Load(url, service.host, rate=rate, log=result.log())
-        cast = _Cast(service, load, orders, cache, chat)
+        cast = _Cast(service, load, orders, cache, chat, Healing(api, namespace, orders))
         try:
             with load:
                 api.until("the first answers", lambda: load.report().ok > rate, seconds=_FIRST_ANSWERS_SECONDS)
@@ -72,6 +75,7 @@ def play(console: Console, api: Api, namespace: str, rate: float) -> bool:
                 orders.end()
                 _hand_over(console, cache)
                 _lose_a_model(console, chat, url)
+                _heal(console, cast.healing)
                 time.sleep(_AFTER_SECONDS)  # all goes on, to see that nothing more comes of the bad release
         except BaseException as error:
             _tell(console, cast, _words(error))
@@ -128,6 +132,15 @@ def _lose_a_model(console: Console, chat: Chat, url: str) -> None:
         console.print(f"  Left out, as nobody could see it: {chat.skipped}.", soft_wrap=True)
 
 
+def _heal(console: Console, healing: Healing) -> None:
+    console.rule("A fault that heals itself: a transaction blocks all others, and the operator may end it")
+    if healing.skipped is None:
+        healing.begin()
+        show_healing.watch_healing(console, healing, healing.is_over, seconds=_HEALING_SECONDS)
+    else:
+        console.print(f"  Left out, as nobody could see it: {healing.skipped}.", soft_wrap=True)
+
+
 def _ended(situation: Situation, revision: int) -> bool:
     release = next((r for r in situation.releases if r.spec.revision == revision), None)
     return release is not None and (release.status.state is ReleaseState.PROMOTED or release.status.state.is_latched)
@@ -139,8 +152,8 @@ def _tell(console: Console, cast: _Cast, failure: str | None) -> bool:
         return False
     good, bad = _release(service, GOOD, failure), _release(service, BAD, failure)
     pool, cache = cast.orders.figures(failure), cast.cache.figures(good, failure)
-    models = cast.chat.figures(failure)
-    outcome = Result.of(good, bad, load, pool=pool, cache=cache, models=models, failure=failure)
+    models, healing = cast.chat.figures(failure), cast.healing.figures(failure)
+    outcome = Result.of(good, bad, load, pool=pool, cache=cache, models=models, healing=healing, failure=failure)
     result.tell(console, outcome, bad)
     return outcome.is_good
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from hack.demo import show
 from hack.demo.cache_figures import CacheFigures
 from hack.demo.figures import StageFigures, fault_to_all_stable_seconds, stage_figures
+from hack.demo.healing_figures import HealingFigures
 from hack.demo.model_figures import ModelFigures
 from hack.demo.pool_figures import PoolFigures
 from hack.load import Load, Report
@@ -23,7 +24,8 @@ OUT: Final = Path("out/demo.json")
 
 @dataclass(frozen=True)
 class Result:
-    """The figures, what the two changes ended as, and how the pool, the cache and the models fared.
+    """The figures, what the two changes ended as, and how the pool, the cache, the models and the fault that
+    heals itself fared.
 
     `failure` says what cut the demo short; None: it was whole.
     """
@@ -36,6 +38,7 @@ class Result:
     pool: PoolFigures
     cache: CacheFigures
     models: ModelFigures
+    healing: HealingFigures
     failure: str | None
 
     @classmethod
@@ -48,6 +51,7 @@ class Result:
         pool: PoolFigures,
         cache: CacheFigures,
         models: ModelFigures,
+        healing: HealingFigures,
         failure: str | None,
     ) -> Result:
         """Judge the good and the bad release as they are now, None for one that is not there."""
@@ -55,7 +59,7 @@ class Result:
         stages = [figures for release in (good, bad) if release for figures in stage_figures(release, records)]
         fault_seconds = fault_to_all_stable_seconds(bad["metadata"]["name"], records) if bad else None
         ends = _state(good) == "Promoted", _state(bad) == "RolledBack"
-        return cls(Report.of(records), *ends, fault_seconds, stages, pool, cache, models, failure)
+        return cls(Report.of(records), *ends, fault_seconds, stages, pool, cache, models, healing, failure)
 
     @property
     def is_good(self) -> bool:
@@ -64,9 +68,9 @@ class Result:
         return self.failure is None and rolled and all(part.is_good for part in self.parts)
 
     @property
-    def parts(self) -> tuple[PoolFigures, CacheFigures, ModelFigures]:
+    def parts(self) -> tuple[PoolFigures, CacheFigures, ModelFigures, HealingFigures]:
         """What was measured beside the load."""
-        return self.pool, self.cache, self.models
+        return self.pool, self.cache, self.models, self.healing
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -82,6 +86,7 @@ class Result:
             "pool": self.pool.to_json(),
             "cache": self.cache.to_json(),
             "models": self.models.to_json(),
+            "healing": self.healing.to_json(),
             "failure": self.failure,
         }
 

@@ -91,6 +91,9 @@ class FakeRig:
     def connect(self) -> Iterator[FakeRig]:
         yield self
 
+    def execute(self, _statement: bytes) -> None:
+        """What the fault that heals itself is prepared with."""
+
     def fail_over(self, _pool: object, course: Course) -> tuple[Failover, Promotion]:
         self.done.append("fail over")
         course.old, course.died_at = "pg-0", DIED

@@ -16,6 +16,7 @@ from hack.rig.api import ApiError
 from hack.rig.waiting import until
 from tests.support import objects
 from tests.unit.demo.fake_chat import FakeChatRig
+from tests.unit.demo.fake_healing import FakeHealingRig
 from tests.unit.demo.fake_orders import FakeRig
 from tests.unit.demo.fake_shelf import FakeShelfRig
 
@@ -158,6 +159,7 @@ class FakeCluster:
         self.rig = FakeRig(api)
         self.shelf = FakeShelfRig(api)
         self.chat = FakeChatRig(api)
+        self.healing = FakeHealingRig()
         self.is_up = False
         self.reachable: Callable[[], object] = lambda: None
         self.up: Callable[[], object] = lambda: None
@@ -199,4 +201,5 @@ class FakeCluster:
         self.rig.install(patch)
         self.shelf.install(patch)
         self.chat.install(patch)
+        self.healing.install(patch)
         patch.setattr(result, "OUT", folder / "out" / "demo.json")
