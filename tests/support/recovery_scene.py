@@ -121,8 +121,9 @@ def act(
         "claimed_at": at(claimed) if claimed is not None else None,
         "ended_at": at(ended) if ended is not None else None,
     }
-    kind, named = target
-    asked = {"target": {"kind": kind, "name": named}, "action": action, "verifySeconds": 60, **by, **spec}
+    (kind, named), elsewhere = target, spec.pop("elsewhere", None)
+    where = {"namespace": elsewhere} if elsewhere is not None else {}
+    asked = {"target": {"kind": kind, "name": named, **where}, "action": action, "verifySeconds": 60, **by, **spec}
     return ActionView(
         namespace=NAMESPACE,
         name=name,
@@ -173,6 +174,11 @@ def target(
         crashing=tuple(crashing),
         spec=made.spec if readable else None,
     )
+
+
+def knowing(policy: PolicyView, *incidents: SymptomStatus) -> PolicyView:
+    """The policy, whose status knows these incidents."""
+    return replace(policy, status=RecoveryPolicyStatus(symptoms=list(incidents)))
 
 
 def look(

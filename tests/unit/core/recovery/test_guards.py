@@ -13,15 +13,16 @@ from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus, Sto
 from sophia_operator.api.recovery_values import Symptom
 from sophia_operator.core.recovery.views import ActionView, PolicyView, Symptoms
 from tests.support import recovery_scene as scene
-from tests.support.recovery_scene import LOST, NO, ORDERS, UNTOLD, USERS, YES, act, at, failed, helped
+from tests.support.recovery_scene import LOST, NO, ORDERS, UNTOLD, USERS, YES, act, failed, helped
+from tests.support.symptom_scene import at
 
 NOW: Final = 7000.0
 SINCE: Final = 6900.0
 RULE: Final = scene.rule("ConnectionLost", "Reconnect", "Notify", forSeconds=0)
-PAUSE: Final = {"who": "eve", "why": "a migration"}
+PAUSE: Final[dict[str, Any]] = {"who": "eve", "why": "a migration"}
 STORM: Final = StormStatus(since=at(1), targets=3, of=4)
-BREAKER: Final = {"failures": 2, "openSeconds": 9000}
-LAG: Final = {"symptom": "ReplicationLag", "of": "pools"}
+BREAKER: Final[dict[str, Any]] = {"failures": 2, "openSeconds": 9000}
+LAG: Final[dict[str, Any]] = {"symptom": "ReplicationLag", "of": "pools"}
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,11 @@ def test_nothing_is_claimed(rail: Rail) -> None:
 @pytest.mark.parametrize("who", ["a person", "with force", "with a reason"])
 def test_persons_pass_what_they_may(rail: Rail, who: str) -> None:
     policy = of(rail)
-    how = {"with force": {"force": True}, "with a reason": {"force": True, "overrideReason": "it is all down"}}
+    why = {"overrideReason": "it is all down"}
+    how: dict[str, dict[str, Any]] = {"with force": {"force": True}, "with a reason": {"force": True, **why}}
+        "with force": {"force": True},
+        "with a reason": {"force": True, "overrideReason": "it is all down"},
+    }
     mine = act("mine", of=None, **how.get(who, {}))
     symptoms = seen(rail, policy)
     found = scene.advance(mine, NOW, policies=[policy], symptoms=symptoms, actions=rail.actions, **rail.history)
@@ -233,7 +238,7 @@ def test_of_whom_it_cannot_be_told_nobody_relies_on() -> None:
     assert found.status.phase is ActionPhase.WAITING
 
 
-STRICT: Final = {
+STRICT: Final[dict[str, Any]] = {
     "mode": {"mode": "Off"},
     "the budget": {"budget": {"perTarget": 0}},
     "the cool-down": {"cooldownSeconds": 3000},

@@ -102,3 +102,23 @@ def test_an_act_goes_on_with_what_did_not_help(before: ActionView, does: bool) -
     mine = act("b", action="LimitConnections", step=2, **LAG)
     assert goes_on(mine, [before, mine]) is does
     assert goes_on(act("c", of=None), [before]) is False
+
+
+def test_an_action_may_be_several_steps() -> None:
+    """Connections are held to a half, and then to a quarter."""
+    half, quarter = ({"action": "LimitConnections", "parameters": {"percent": percent}} for percent in (50, 25))
+    rule = Rule.model_validate(scene.rule("ReplicationLag", half, quarter, "Notify"))
+
+    def left(incident: SymptomStatus, *acts: ActionView) -> tuple[list[int | None], list[Action]]:
+        tried = climb("pools", incident, acts).tried
+        return [s.parameters.percent for s in steps_left(rule, incident, tried, [])], list(tried)
+
+    limit = Action.LIMIT_CONNECTIONS
+    one, two = (failed(n, step=i, action="LimitConnections", **LAG) for i, n in ((1, "a"), (2, "b")))
+    assert left(INCIDENT) == ([50, 25, None], [])
+    assert left(INCIDENT, one) == ([25, None], [limit])
+    assert left(INCIDENT, one, two) == ([None], [limit, limit])
+    # one, or both of them, are deleted
+    remembered = scene.incident(0, symptom=Symptom.REPLICATION_LAG, step=2, tried=["LimitConnections"] * 2)
+    assert left(remembered, two) == ([None], [limit, limit])
+    assert left(remembered) == ([None], [limit, limit])

@@ -42,7 +42,7 @@ def order(*steps: str, lines: Sequence[IncidentLine], symptom: str = "HighMemory
 def test_an_action_goes_before_another_by_evidence_alone(
     first: tuple[int, int], second: tuple[int, int], turned: bool
 ) -> None:
-    words = {"symptom": "SlowQueries", "kind": "ConnectionPool"}
+    words: dict[str, Any] = {"symptom": "SlowQueries", "kind": "ConnectionPool"}
     lines = [line("CancelStatement", *first, **words), line("LimitConnections", *second, **words)]
     found = order("CancelStatement", "LimitConnections", "Notify", lines=lines, symptom="SlowQueries")
     pair = ["CancelStatement", "LimitConnections"]

@@ -10,7 +10,7 @@ from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus, Sto
 from sophia_operator.api.recovery_values import Symptom
 from sophia_operator.core.recovery.storm import storm_of, symptomatic
 from tests.support import recovery_scene as scene
-from tests.support.recovery_scene import at
+from tests.support.symptom_scene import at
 
 RULE = {"maxTargetsPercent": 50, "minTargets": 2, "cooldownSeconds": 60}
 

@@ -11,7 +11,8 @@ from sophia_operator.api.recovery_values import Symptom
 from sophia_operator.core.recovery.track import key_of, rule_of, track, value_of
 from sophia_operator.core.recovery.views import PolicyView, Sign, Symptoms
 from tests.support import recovery_scene as scene
-from tests.support.recovery_scene import LOST, NO, ORDERS, UNTOLD, YES, at
+from tests.support.recovery_scene import LOST, NO, ORDERS, UNTOLD, YES
+from tests.support.symptom_scene import at
 
 RULE = scene.rule("ConnectionLost", "Reconnect", forSeconds=5, clearSeconds=30)
 
