@@ -40,6 +40,7 @@ app.add_typer(cache_app.app)
 app.add_typer(model_app.app)
 app.add_typer(recovery_app.app)
 app.command(short_help="Ask for one act of recovery.")(recovery_app.recover)
+app.command(short_help="Show what was tried, and what helped.")(recovery_app.incidents)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the ManagedService.", show_default=False)]
 Reason = Annotated[

@@ -7,7 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
-from sophia_operator.cli import recoveries, recovery_orders
+from sophia_operator.cli import incidents as memory
+from sophia_operator.cli import recoveries, recovery_orders, tables
 from sophia_operator.cli.objects import parse_action, parse_policy
 from sophia_operator.cli.options import confirm, with_session
 from sophia_operator.cli.recovery_orders import Change, Wish
@@ -177,6 +178,32 @@ def recover(
         return
     session.say(f"RecoveryAction {name} is made.")
     session.say(f"See it: kubectl sophia recovery status {name} -n {api.namespace}")
+
+
+@with_session
+def incidents(
+    session: Session,
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help="Only of that kind, as in pool.", show_default=False)
+    ] = None,
+    symptom: Annotated[
+        str | None, typer.Option("--symptom", metavar="SYMPTOM", help="Only of that symptom.", show_default=False)
+    ] = None,
+    everywhere: Everywhere = False,
+) -> None:
+    """Show what was tried for each symptom and what helped, from the acts that are still there."""
+    chosen = None if kind is None else recovery_orders.KINDS.get(kind.lower())
+    if kind is not None and chosen is None:
+        raise CliError(f"{kind} is no kind; there are: {', '.join(recovery_orders.KINDS)}")
+    wanted = memory.symptom_of(symptom) if symptom is not None else None
+    api = session.api()
+    lines = memory.remembered([parse_action(o) for o in api.actions(everywhere=everywhere)], chosen, wanted)
+    if session.as_json:
+        session.print_json(memory.as_json(lines))
+    elif not lines:
+        session.say("no act of recovery is remembered")
+    else:
+        tables.show(session.console, memory.drawn(lines))
 
 
 def _wait(session: Session, api: Api, name: str, timeout: int | None) -> None:

@@ -231,3 +231,26 @@ def test_wait_shows_the_end_and_its_exit_code(run: Run, monkeypatch: pytest.Monk
     assert "Failed" in ran.out
     monkeypatch.setattr("tests.unit.cli.conftest.RecordedApi.action", lambda _, __: HELPED)
     assert run("recover", "pool/orders", "-a", "Reconnect", "--wait").code == 0
+
+
+def test_memory_tells_what_was_tried_and_what_helped(run: Run) -> None:
+    acts = [
+        HELPED,
+        action("orders-2", phase="Failed", verified="NoChange", claimedAt=ago(900), endedAt=ago(800)),
+        action("orders-3", phase="AwaitingApproval"),
+    ]
+    ran = run("incidents", "--kind", "pool", "--symptom", "connection-lost", objects=acts)
+    assert ran.code == 0
+    assert ran.out.splitlines()[1].split() == [
+        *("ConnectionLost", "ConnectionPool", "Reconnect", "2", "1", "50", "%", "0", "0", "23", "s"),
+    ]
+    (told,) = json.loads(run("-o", "json", "incidents", objects=acts).out)
+    assert (told["tried"], told["helpedPercent"], told["medianSeconds"]) == (2, 50, 23.0)
+    assert "no act of recovery is remembered" in run("incidents", "--symptom", "HighMemory", objects=acts).out
+
+
+@pytest.mark.parametrize(("option", "words"), [("--kind", "is no kind"), ("--symptom", "is no symptom; there are:")])
+def test_memory_of_what_there_is_not(run: Run, option: str, words: str) -> None:
+    ran = run("incidents", option, "weather")
+    assert ran.code == 2
+    assert words in ran.err
