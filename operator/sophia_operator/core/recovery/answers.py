@@ -93,7 +93,10 @@ def _watched(asked: _Question) -> Answer | None:
     last = open_[-1]
     awaits = last.spec.approval_required and last.spec.approved is None
     reason = Reason.AWAITING_APPROVAL if awaits else Reason.ACT_UNDER_WAY
-    return Answer(Verdict.WATCH, reason, f"{last.name} ({last.spec.action.value}) is {last.status.phase.value}")
+    words = f"{last.name} ({last.spec.action.value}) is {last.status.phase.value}"
+    if last.status.phase is ActionPhase.WAITING:
+        words = f"{words}: {last.status.message}"
+    return Answer(Verdict.WATCH, reason, words)
 
 
 def _gave_up(asked: _Question) -> Answer | None:

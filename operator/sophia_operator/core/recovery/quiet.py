@@ -49,15 +49,19 @@ def _open_until(window: QuietWindow, now: datetime) -> datetime | None:
 
 
 def _edges(window: QuietWindow, now: datetime) -> Iterator[datetime]:
+    """Of the first day that has one ahead, and of the one after: a window may reach into that."""
     zone = _zone(window.time_zone)
     if zone is None:
         return
-    today = now.astimezone(zone).date()
+    today, days = now.astimezone(zone).date(), 0
     for ahead in range(-1, _AHEAD):
         day = today + timedelta(days=ahead)
         if _begins_on(window, day):
-            for shown in _shown(window, day):
-                yield from _moments(shown, zone)
+            moments = [m for shown in _shown(window, day) for m in _moments(shown, zone)]
+            yield from moments
+            days += 1 if days or max(moments) > now else 0
+            if days > 1:
+                return
 
 
 def _begins_on(window: QuietWindow, day: date) -> bool:
