@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from hack.demo.figures import seconds_of
 from hack.rig.caches import NAMESPACE, Cache
 from hack.rig.databases import Database
 from hack.rig.pools import Pool
@@ -86,7 +87,8 @@ def test_storm_keeps_everybody_from_acting_until_it_is_over(
     lost.database.promote(standby)
     cache.patch(flush={"name": "by-hand", "namespaceName": "emb"})
     world.models[0].control(fault=None)
-    policy.wait_storm(False, seconds=90)
+    over = seconds_of(policy.wait_storm(False, seconds=90)["lastTransitionTime"])
     policy.wait_helped("CancelStatement", seconds=90)
     assert blocking.result(timeout=30) is not None
-    assert [a["spec"]["action"] for a in policy.actions()] == ["CancelStatement"]
+    # Whatever else was still wrong then may have been answered too, but nothing was before.
+    assert all(seconds_of(a["status"]["claimedAt"]) >= over for a in policy.actions())

@@ -132,9 +132,6 @@ def test_persons_pass_what_they_may(rail: Rail, who: str) -> None:
     policy = of(rail)
     why = {"overrideReason": "it is all down"}
     how: dict[str, dict[str, Any]] = {"with force": {"force": True}, "with a reason": {"force": True, **why}}
-        "with force": {"force": True},
-        "with a reason": {"force": True, "overrideReason": "it is all down"},
-    }
     mine = act("mine", of=None, **how.get(who, {}))
     symptoms = seen(rail, policy)
     found = scene.advance(mine, NOW, policies=[policy], symptoms=symptoms, actions=rail.actions, **rail.history)
