@@ -56,10 +56,11 @@ def replaced(acts: Iterable[ActStatus], changed: ActStatus) -> list[ActStatus]:
 
 
 def tidied(acts: Iterable[ActStatus], requests: Iterable[ActRequest]) -> list[ActStatus]:
-    """Acts that are still of use: those under way, and the newest that ended whose RecoveryAction is there."""
-    there = {request.uid for request in requests}
-    useful = [act for act in acts if act.phase is ActPhase.RUNNING or act.uid in there]
-    over = [act for act in useful if act.phase is not ActPhase.RUNNING]
-    running = len(useful) - len(over)
-    dropped = {act.uid for act in over[: max(0, running + len(over) - MAX_ACTS)]}
+    """Acts that are still of use: those under way, and the newest that ended whose RecoveryAction is there. There is
+    room left for one that begins. One whose RecoveryAction has not yet read how it ended stays: it would be done again.
+    """
+    unread = {request.uid: request.may_begin for request in requests}
+    useful = [act for act in acts if act.phase is ActPhase.RUNNING or act.uid in unread]
+    over = [act for act in useful if act.phase is not ActPhase.RUNNING and not unread[act.uid]]
+    dropped = {act.uid for act in over[: max(0, len(useful) - (MAX_ACTS - 1))]}
     return [act for act in useful if act.uid not in dropped]
