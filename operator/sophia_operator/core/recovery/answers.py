@@ -148,7 +148,7 @@ def _act(asked: _Question) -> Answer:
     """The first step that the guard rails allow. One whose breaker is open passes on to the next, and so does one that
     is only to be said, once it was: in an incident there is one dry run, whatever its ladder."""
     case, obstacles = asked.case, list[Obstacle]()
-    said = _dry_run(case)
+    said = _said(case)
     for step in asked.left:
         mode, _ = case.mode(step.action, asked.scene)
         if mode is Mode.OFF or (mode is Mode.DRY_RUN and said is not None):
@@ -162,16 +162,19 @@ def _act(asked: _Question) -> Answer:
     if obstacles:
         return _wait(obstacles)
     if said is not None:
-        words = f"a dry run: RecoveryAction {said} says what would be done"
-        return Answer(Verdict.WAIT, Reason.WOULD_ACT, words)
+        return Answer(Verdict.WAIT, Reason.WOULD_ACT, said)
     return Answer(Verdict.WAIT, Reason.MODE_OFF, "the mode of what is left is Off: nothing more is done")
 
 
-def _dry_run(case: Case) -> str | None:
-    """Name of the incident's dry run, also of one that was deleted since."""
+def _said(case: Case) -> str | None:
+    """What the incident's dry run is, also if it was deleted since; None without one."""
+    made = next((a for a in case.climb.acts if a.spec.dry_run), None)
+    if made is not None:
+        return f"a dry run: RecoveryAction {made.name} says what would be done"
     incident = case.incident
-    was_said = incident.verdict is Verdict.WAIT and incident.reason == Reason.WOULD_ACT
-    return next((a.name for a in case.climb.acts if a.spec.dry_run), incident.action if was_said else None)
+    if incident.verdict is Verdict.WAIT and incident.reason == Reason.WOULD_ACT:
+        return "a dry run said what would be done, and was deleted since: it is not said again"
+    return None
 
 
 def _wish(asked: _Question, step: Step, mode: Mode) -> Wish:

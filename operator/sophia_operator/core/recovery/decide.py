@@ -59,16 +59,18 @@ def decide(symptoms: Symptoms, policies: tuple[PolicyView, ...], history: Histor
 
 def _promised(scene: Scene) -> Iterator[TargetKey]:
     """Objects of automatic acts that were made and are about to be claimed: nothing was seen to hold them."""
+    untold = {(s.policy, s.target, s.symptom) for s in scene.symptoms.seen if s.sign.present is None}
     for action in scene.history.actions:
-        if _may_be_claimed(action) and not _is_held(action, scene):
-            yield action.target
+        trigger = action.spec.trigger
+        if trigger is not None and _may_be_claimed(action) and not _is_held(action, scene):
+            if (trigger.policy, action.target, trigger.symptom) not in untold:
+                yield action.target
 
 
 def _may_be_claimed(action: ActionView) -> bool:
     spec = action.spec
     return (
         action.status.phase in (ActionPhase.PENDING, ActionPhase.WAITING)
-        and spec.trigger is not None
         and spec.action is not Action.NOTIFY
         and not spec.dry_run
         and not (spec.approval_required and spec.approved is not True)
@@ -79,7 +81,17 @@ def _is_held(action: ActionView, scene: Scene) -> bool:
     """Whether it waits for something: meanwhile another act may be what the object needs."""
     if action.status.phase is not ActionPhase.WAITING:
         return False
+    if _cannot_be_told(action, scene):
+        return True
     return guards.obstacle(guards.wish_of(action, scene.on(action.target)), scene) is not None
+
+
+def _cannot_be_told(action: ActionView, scene: Scene) -> bool:
+    of = action.spec.trigger
+    return of is not None and any(
+        s.sign.present is None and (s.policy, s.target, s.symptom) == (of.policy, action.target, of.symptom)
+        for s in scene.symptoms.seen
+    )
 
 
 def _is_act(new: NewAction) -> bool:

@@ -328,3 +328,25 @@ def test_a_slow_statement_s_age_is_handed_on() -> None:
     sees = scene.seen([policy], {(ORDERS, Symptom.SLOW_QUERIES): YES, (USERS, Symptom.SLOW_QUERIES): NO})
     (made,) = look([policy], sees, 60).create
     assert made.spec.parameters.min_seconds == 7
+
+
+def test_an_act_that_waits_to_be_told_holds_no_other_one() -> None:
+    policy = knowing(scene.policy("pools", RULE, LADDER), scene.incident(0), scene.incident(1, symptom=LAG))
+    sees = scene.seen([policy], {(ORDERS, LOST): UNTOLD, (ORDERS, LAG): YES, (USERS, LOST): NO})
+    found = look([policy], sees, 900, [act("a", "Waiting")])
+    assert [new.spec.trigger.symptom for new in found.create if new.spec.trigger] == [LAG]
+
+
+def test_a_dry_run_that_was_deleted_is_told_of_in_the_same_words_again() -> None:
+    """Also after another step of the ladder was taken."""
+    rule = scene.rule("HighMemory", "FlushNamespace", "PurgeMemory", forSeconds=0)
+    memory: dict[str, Any] = {"target": HOT, "symptom": "HighMemory"}
+    policy = knowing(scene.policy("pools", rule), scene.incident(0, HOT, Symptom.HIGH_MEMORY))
+    sees = scene.seen([policy], {(HOT, Symptom.HIGH_MEMORY): YES, ((HOT[0], "cold"), Symptom.HIGH_MEMORY): NO})
+    purge = failed("b", 900, action="PurgeMemory", step=2, **memory)
+    said = act("a", "Skipped", "FlushNamespace", dryRun=True, **memory)
+    (policy,) = scene.written([policy], look([policy], sees, 5000, [said, purge]))
+    (policy,) = scene.written([policy], look([policy], sees, 5001, [purge]))
+    again = look([policy], sees, 5002, [purge])
+    assert (again.statuses["pools"], again.create) == (policy.status, ())
+    assert told(again) == ("Wait", "WouldAct")

@@ -44,8 +44,8 @@ def before_claim(look: Look) -> Step:
     if held is not None:
         return Step(_HOLDS, held.reason, held.message, until=held.until)
     if sign is not None and sign.present is None:
-        words = f"whether the symptom is there cannot be told: {sign.message}" if sign.message else "it cannot be told"
-        return Step(_HOLDS, Reason.SYMPTOM_UNKNOWN, words)
+        why = f": {sign.message}" if sign.message else ""
+        return Step(_HOLDS, Reason.SYMPTOM_UNKNOWN, f"whether the symptom is there cannot be told{why}")
     return _claim(look, target)
 
 
