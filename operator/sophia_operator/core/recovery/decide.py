@@ -62,9 +62,10 @@ def _promised(scene: Scene) -> Iterator[TargetKey]:
     untold = {(s.policy, s.target, s.symptom) for s in scene.symptoms.seen if s.sign.present is None}
     for action in scene.history.actions:
         trigger = action.spec.trigger
-        if trigger is not None and _may_be_claimed(action) and not _is_held(action, scene):
-            if (trigger.policy, action.target, trigger.symptom) not in untold:
-                yield action.target
+        if trigger is None or (trigger.policy, action.target, trigger.symptom) in untold:
+            continue
+        if _may_be_claimed(action) and not _is_held(action, scene):
+            yield action.target
 
 
 def _may_be_claimed(action: ActionView) -> bool:
