@@ -23,7 +23,7 @@ _MAY_WAIT: Final = frozenset(
 )
 
 
-class Broken(AssertionError):  # noqa: N818
+class BrokenRuleError(AssertionError):
     """A rule was broken."""
 
 
@@ -259,7 +259,7 @@ class _Asks:
 
 def _must(holds: bool, words: str) -> None:
     if not holds:
-        raise Broken(words)
+        raise BrokenRuleError(words)
 
 
 def _of(new: NewAction) -> tuple[str, datetime]:

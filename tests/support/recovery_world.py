@@ -29,7 +29,7 @@ from sophia_operator.core.recovery.views import (
     TargetView,
 )
 from tests.support import recovery_scene
-from tests.support.recovery_rules import Broken, Rules, Scenery
+from tests.support.recovery_rules import BrokenRuleError, Rules, Scenery
 from tests.support.symptom_scene import START
 
 _TAKES: Final = timedelta(seconds=5)
@@ -111,7 +111,7 @@ class World:
             if not (self._advance() | self._carry_out() | self._decide()):
                 self._is_still()
                 return
-        raise Broken("statuses are written without end")
+        raise BrokenRuleError("statuses are written without end")
 
     def _decided(self, later: timedelta = timedelta()) -> Decisions:
         self._ahead = later
@@ -197,10 +197,10 @@ class World:
         for part in (0.5, 0.999):
             later = self._decided(timedelta(seconds=part * due))
             if {n.name for n in later.create} - set(self.actions):
-                raise Broken(f"something is made {part * due} s later, and the next look is in {due} s")
+                raise BrokenRuleError(f"something is made {part * due} s later, and the next look is in {due} s")
             for name, policy in self.policies.items():
                 if later.statuses[name] != policy.status:
-                    raise Broken(f"{name} changes {part * due} s later, and the next look is in {due} s")
+                    raise BrokenRuleError(f"{name} changes {part * due} s later, and the next look is in {due} s")
 
     def only_decide(self) -> None:
         """The loops of policies run, and those of actions not yet."""
