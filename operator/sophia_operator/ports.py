@@ -11,7 +11,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sophia_operator.api.connection_pool_status import RunningStatement
 from sophia_operator.core.cache.faults import CacheFailure
 from sophia_operator.core.cache.findings import (
     CopyResult,
@@ -53,6 +52,7 @@ from sophia_operator.core.pool.findings import (
     Through,
     Verb,
 )
+from sophia_operator.core.pool.tasks import Analyzed, AnalyzeTask, Cancelled, CancelTask
 from sophia_operator.core.recovery.signal_request import SignalRequest
 
 Object = Mapping[str, Any]
@@ -174,12 +174,11 @@ class Pools(Protocol):
         """Give a command at the admin console; None when it was carried out. A database that is paused already,
         or is not paused, counts as done."""
 
-    async def cancel(self, request: ServerRequest, statement: RunningStatement) -> str | Failure:
-        """End a statement of the user's own, or its session while that is idle in a transaction: only while the process
-        still does what it did at `since`. What was done, in words."""
+    async def cancel(self, request: ServerRequest, task: CancelTask) -> Cancelled | Failure:
+        """End one statement, or one session between two statements: only while it is that very one."""
 
-    async def analyze(self, request: ServerRequest, table: str | None) -> str | Failure:
-        """Renew the statistics of a table, or of all that the user may. What was done, in words."""
+    async def analyze(self, request: ServerRequest, task: AnalyzeTask) -> Analyzed | Failure:
+        """Collect statistics of tables anew, within the time of the task."""
 
     async def close(self) -> None:
         """Close every connection."""

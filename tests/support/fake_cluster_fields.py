@@ -70,7 +70,9 @@ def apply(
     others = {name: owned for name, owned in managers.items() if name != manager}
     merged: Any = _merge(kind, (), dict(live) if live is not None else {}, applied)
     kept = mine.union(*others.values())
-    for path in {_topmost(p, kept) for p in before - kept}:
+    # A list that was empty stays when it has items now: its name is owned with them.
+    named = {path[:length] for path in kept for length in range(1, len(path))}
+    for path in {_topmost(p, kept) for p in before - kept - named}:
         merged = _without(merged, path)
     taken = {p for p in mine if live is not None and value_at(live, p) != value_at(applied, p)}
     out = {name: owned - taken for name, owned in others.items()} | {manager: mine}

@@ -16,15 +16,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from sophia_operator.api.connection_pool_status import RunningStatement
 from sophia_operator.core.pool import names
+from sophia_operator.core.pool.activity import Activity, Session, Unseen
 from sophia_operator.core.pool.findings import (
     Backends,
     Console,
     Failure,
     Fault,
     InstanceRequest,
-    Running,
     Server,
     ServerConnection,
     ServerRequest,
@@ -33,6 +32,7 @@ from sophia_operator.core.pool.findings import (
     Through,
     Verb,
 )
+from sophia_operator.core.pool.tasks import Analyzed, AnalyzeTask, Cancelled, CancelTask, ServerTask
 from sophia_operator.ports import Object
 from tests.support.fake_cluster import FakeCluster
 
@@ -52,9 +52,16 @@ class Host:
     databases: frozenset[str] = frozenset({"orders"})
     max_connections: int = 100
     backends: tuple[Backends, ...] = ()
-    #: What its user runs for long; a cancelled one goes.
-    running: tuple[Running, ...] = ()
-    analyzed: list[str | None] = field(default_factory=list)
+    #: What runs for long, or is waited for; what is ended goes.
+    sessions: tuple[Session, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
+    #: Processes whose statements go on although they are told to end.
+    deaf: frozenset[int] = frozenset()
+    #: Users whose statements the pool's user may not end.
+    untouchable: frozenset[str] = frozenset()
+    #: By table: whether the pool's user owns it.
+    tables: Mapping[str, bool] = field(default_factory=lambda: {"public.item": True, "public.theirs": False})
+    analyzed: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -127,6 +134,12 @@ class FakePools:
     asked: list[str] = field(default_factory=list)
     #: Called before each command; may end the process.
     hook: Callable[[str, Verb], None] = lambda *_: None
+    #: Called before each task of an act; may end the process.
+    task_hook: Callable[[ServerTask], None] = lambda _: None
+    #: Statements that were told to end, in their order.
+    told: list[CancelTask] = field(default_factory=list)
+    #: ANALYZE takes until it is set.
+    analyzing: asyncio.Event | None = None
     #: Called before each look at a server, and may wait.
     before_server: Callable[[], object] | None = None
     #: Watches that stand.
@@ -156,7 +169,7 @@ class FakePools:
             lag_seconds=None if host.role is ServerRole.PRIMARY else 0.0,
             connect_ms=3.0,
             query_ms=1.0,
-            running=host.running,
+            activity=Activity(host.sessions, host.unseen),
         )
 
     async def watch(self, request: ServerRequest) -> None:
@@ -210,26 +223,41 @@ class FakePools:
                 bouncer.paused = False
         return None
 
-    async def cancel(self, request: ServerRequest, statement: RunningStatement) -> str | Failure:
-        """As in ports.Pools: another statement of the same process is left alone."""
+    async def cancel(self, request: ServerRequest, task: CancelTask) -> Cancelled | Failure:
+        """As in ports.Pools: another statement, or another session, of the same process is left alone."""
         await asyncio.sleep(0)
+        self.task_hook(task)
         host = self._reach(request)
         if isinstance(host, Failure):
             return host
-        left = tuple(r for r in host.running if (r.pid, r.since) != (statement.pid, statement.since))
-        if left == host.running:
-            return "it was over by itself"
-        host.running = left
-        return "pg_terminate_backend" if statement.idle else "pg_cancel_backend"
+        self.told.append(task)
+        wanted = (task.pid, task.started_at, task.since, task.idle)
+        found = next((s for s in host.sessions if (s.pid, s.started_at, s.since, s.idle) == wanted), None)
+        if found is None or (found.idle and found.username != USER):
+            return Cancelled.GONE
+        if found.username in host.untouchable:
+            return Cancelled.FORBIDDEN
+        if found.pid not in host.deaf:
+            # Who waited for it waits for it no longer.
+            host.sessions = tuple(replace(s, waits=False) for s in host.sessions if s is not found)
+        return Cancelled.TOLD
 
-    async def analyze(self, request: ServerRequest, table: str | None) -> str | Failure:
+    async def analyze(self, request: ServerRequest, task: AnalyzeTask) -> Analyzed | Failure:
         """As in ports.Pools."""
         await asyncio.sleep(0)
+        self.task_hook(task)
         host = self._reach(request)
         if isinstance(host, Failure):
             return host
-        host.analyzed.append(table)
-        return f"ANALYZE {table or 'all'}"
+        if host.role is ServerRole.STANDBY:
+            return Analyzed(refused="it is a standby")
+        wanted = [t for t, own in host.tables.items() if own] if task.table is None else [task.table]
+        if task.table is not None and not host.tables.get(task.table):
+            return Analyzed(refused=f"the user {USER} does not own table {task.table}, or there is none")
+        if self.analyzing is not None:
+            await self.analyzing.wait()
+        host.analyzed += wanted
+        return Analyzed(tuple(wanted)) if wanted else Analyzed(refused=f"the user {USER} owns no table")
 
     async def close(self) -> None:
         """As in ports.Pools."""

@@ -67,6 +67,8 @@ def _connections(servers: Sequence[Row], databases: set[str]) -> tuple[ServerCon
             address=_text(row, "addr"),
             connected_at=time_of(_text(row, "connect_time")),
             closing=_number(row, "close_needed") > 0,
+            pid=_number(row, "remote_pid") or None,
+            asked_at=time_of(_text(row, "request_time")) if row.get("request_time") else None,
         )
         for row in servers
         if row.get("database") in databases

@@ -6,7 +6,6 @@ from sophia_operator.adapters.pgbouncer import PgBouncers
 from sophia_operator.adapters.pgbouncer_kept import KEEP_SECONDS, KeptConsoles
 from sophia_operator.adapters.postgres import PostgresServers
 from sophia_operator.adapters.postgres_names import Resolver
-from sophia_operator.api.connection_pool_status import RunningStatement
 from sophia_operator.core.pool.findings import (
     Console,
     Failure,
@@ -17,6 +16,7 @@ from sophia_operator.core.pool.findings import (
     Through,
     Verb,
 )
+from sophia_operator.core.pool.tasks import Analyzed, AnalyzeTask, Cancelled, CancelTask
 
 
 class PostgresPools:
@@ -51,13 +51,13 @@ class PostgresPools:
         """Give a command at the admin console; None when it was carried out, or there was nothing to do."""
         return await self._pgbouncers.command(request, verb)
 
-    async def cancel(self, request: ServerRequest, statement: RunningStatement) -> str | Failure:
-        """End a statement of the user's own, or its session while that is idle in a transaction; what was done."""
-        return await self._servers.cancel(request, statement)
+    async def cancel(self, request: ServerRequest, task: CancelTask) -> Cancelled | Failure:
+        """End one statement, or one session between two statements, if it is still that one."""
+        return await self._servers.cancel(request, task)
 
-    async def analyze(self, request: ServerRequest, table: str | None) -> str | Failure:
-        """Renew the statistics of a table, or of all; what was done."""
-        return await self._servers.analyze(request, table)
+    async def analyze(self, request: ServerRequest, task: AnalyzeTask) -> Analyzed | Failure:
+        """Collect statistics of tables anew, within the time of the task."""
+        return await self._servers.analyze(request, task)
 
     async def close(self) -> None:
         """Close every connection. A watch returns then."""

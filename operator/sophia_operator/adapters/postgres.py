@@ -8,14 +8,15 @@ from typing import Any, Final
 
 import psycopg
 
+from sophia_operator.adapters.postgres_activity import activity
+from sophia_operator.adapters.postgres_acts import analyze, cancel
 from sophia_operator.adapters.postgres_faults import NoAnswerError, failure_of
 from sophia_operator.adapters.postgres_open import OpenConnections
-from sophia_operator.adapters.postgres_running import ANALYZE_SECONDS, analyze, end, running
 from sophia_operator.adapters.postgres_session import Connection, Deadline, Resolve, Target, rows
 from sophia_operator.adapters.postgres_statements import statements
 from sophia_operator.adapters.stopwatch import Stopwatch
 from sophia_operator.api.connection_pool import SslMode
-from sophia_operator.api.connection_pool_status import RunningStatement
+from sophia_operator.core.pool.activity import Activity
 from sophia_operator.core.pool.findings import (
     Backends,
     Failure,
@@ -24,6 +25,7 @@ from sophia_operator.core.pool.findings import (
     ServerRole,
     Statement,
 )
+from sophia_operator.core.pool.tasks import Analyzed, AnalyzeTask, Cancelled, CancelTask
 
 _SSL_MODES: Final = {
     SslMode.DISABLE: "disable",
@@ -106,21 +108,21 @@ class PostgresServers:
             failure = failure_of(error, secret=request.password)
             return f"pg_stat_statements could not be read: {failure.message}"
 
-    async def cancel(self, request: ServerRequest, statement: RunningStatement) -> str | Failure:
-        """End it, if the process still does that: another statement of the same process is left alone."""
+    async def cancel(self, request: ServerRequest, task: CancelTask) -> Cancelled | Failure:
+        """End one statement, or one session between two statements, if it is still that one."""
         deadline = Deadline(request.timeout_seconds)
         try:
             async with self._session(request, deadline) as connection:
-                return await end(connection, deadline, statement)
+                return await cancel(connection, deadline, task)
         except _FAILURES as error:
             return failure_of(error, secret=request.password)
 
-    async def analyze(self, request: ServerRequest, table: str | None) -> str | Failure:
-        """ANALYZE, within its own time limit."""
-        deadline = Deadline(ANALYZE_SECONDS)
+    async def analyze(self, request: ServerRequest, task: AnalyzeTask) -> Analyzed | Failure:
+        """Collect statistics of tables anew, within the time of the task."""
+        deadline = Deadline(task.seconds)
         try:
             async with self._session(request, deadline) as connection:
-                return await analyze(connection, deadline, table)
+                return await analyze(connection, deadline, request, task)
         except _FAILURES as error:
             return failure_of(error, secret=request.password)
 
@@ -139,7 +141,6 @@ async def _look(connection: Connection, deadline: Deadline, connect_ms: float) -
         role, identity, address = await identify(connection, deadline)
     ((version, max_connections, reserved, lag),) = await rows(connection, _FACTS, deadline)
     backends = await rows(connection, _BACKENDS, deadline)
-    found = await running(connection, deadline)
     return Server(
         role=role,
         address=address,
@@ -151,8 +152,18 @@ async def _look(connection: Connection, deadline: Deadline, connect_ms: float) -
         lag_seconds=lag,
         connect_ms=connect_ms,
         query_ms=asking.milliseconds,
-        running=found,
+        activity=await _activity(connection, deadline),
     )
+
+
+async def _activity(connection: Connection, deadline: Deadline) -> Activity:
+    """A server that shows nobody what it does is as well as it was."""
+    try:
+        return await activity(connection, deadline)
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        return Activity(missing=failure_of(error, secret="").message)
 
 
 def _backends(row: tuple[Any, ...]) -> Backends:

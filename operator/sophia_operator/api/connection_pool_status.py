@@ -23,7 +23,7 @@ from sophia_operator.api.recovery_action_status import Acts
 MAX_INSTANCES: Final = 64
 MAX_INSIGHTS: Final = 5
 MAX_RECONNECTS: Final = 10
-MAX_STATEMENTS: Final = 8
+MAX_STATEMENTS: Final = 5
 
 
 class ReconnectPhase(StrEnum):
@@ -186,8 +186,14 @@ class RunningStatement(ApiModel):
 
     pid: int = Field(ge=1, description="Process of the server that runs it.")
     since: Timestamp = Field(description="When it began.")
+    session_since: Timestamp | None = Field(None, description="When its session began.")
     blocks: int = Field(0, ge=0, description="How many others wait for it.")
-    idle: bool = Field(False, description="Whether its transaction is open and does nothing, while others wait for it.")
+    waits: bool = Field(False, description="Whether it waits for a lock itself.")
+    idle: bool = Field(False, description="Whether it is over, and its session keeps what others wait for.")
+    query_id: str | None = Field(
+        None, max_length=32, description="Identifier in pg_stat_statements, or a hash of the text without its values."
+    )
+    text: str = Field("", max_length=200, description="The statement without its values, cut short.")
 
 
 class BindingRef(ApiModel):
@@ -251,6 +257,9 @@ class ConnectionPoolStatus(ApiModel):
         max_length=MAX_STATEMENTS,
         json_schema_extra=ATOMIC_LIST,
         description="Statements that run for long in the pool's database, or that others wait for, as seen last.",
+    )
+    statements_note: Message = Field(
+        "", description="What others wait for and the pool's user may not see, and what to do."
     )
     acts: Acts
     conditions: list[Condition] = Field(

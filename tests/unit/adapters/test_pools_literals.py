@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sophia_operator.adapters.postgres_literals import without_literals
+from sophia_operator.adapters.postgres_literals import without_literals, without_values
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,20 @@ from sophia_operator.adapters.postgres_literals import without_literals
 )
 def test_texts_are_taken_out(statement: str, left: str) -> None:
     assert without_literals(statement) == left
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        ("SELECT * FROM t1 WHERE id = 4711 AND x > -1.5e+3", "SELECT * FROM t1 WHERE id = … AND x > -…"),
+        ("SELECT $1, .5, 0x1F, 1_000 FROM a2b", "SELECT $1, …, …, … FROM a2b"),
+        ('SELECT "col 7" FROM "2024" LIMIT 10', 'SELECT "col 7" FROM "2024" LIMIT …'),
+        ("SELECT 1 /* a /* b */ secret */ FROM t", "SELECT …  "),
+        (r"SELECT 'it\'s secret', 'x'", "SELECT '…'"),
+        ("SELECT 'cut sec", "SELECT '…'"),
+        ("SELECT 1 -- user 42", "SELECT …  "),
+    ],
+)
+def test_no_value_of_a_statement_that_runs_is_shown(statement: str, shown: str) -> None:
+    assert without_values(statement) == shown
+    assert "secret" not in without_values(statement)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sophia_operator.core.pool.findings import Fault, InstanceRequest, Verb
+from sophia_operator.api.connection_pool import SslMode
+from sophia_operator.core.pool.findings import Failure, Fault, InstanceRequest, ServerRequest, Verb
+from sophia_operator.core.pool.tasks import Analyzed, AnalyzeTask, Cancelled, CancelTask
 from sophia_operator.runtime.pools.fence import FencedPools
 from tests.support.fake_cluster import FakeCluster
 from tests.support.fake_pools import FakePools
@@ -26,3 +28,20 @@ async def test_commands_are_given_only_while_the_lease_is_certain() -> None:
     assert told == [Verb.RECONNECT]
     await fenced.instance(REQUEST)
     assert fake.asked == ["orders-pool-1 full"]
+
+
+async def test_acts_are_carried_out_only_while_the_lease_is_certain() -> None:
+    fake = FakePools(FakeCluster(), lambda: datetime.now(UTC))
+    certain = True
+    fenced = FencedPools(fake, lambda: certain)
+    request = ServerRequest("db", 5432, "orders", SslMode.PREFER, "app", "pw-one")
+    moment = datetime.now(UTC)
+    cancel, analyze = CancelTask("uid-1", 7, moment, moment), AnalyzeTask("uid-1")
+    assert await fenced.cancel(request, cancel) is Cancelled.GONE
+    assert await fenced.analyze(request, analyze) == Analyzed(("public.item",))
+    certain = False
+    for answer in (await fenced.cancel(request, cancel), await fenced.analyze(request, analyze)):
+        assert isinstance(answer, Failure)
+        assert "lease" in answer.message
+    assert len(fake.told) == 1
+    assert fake.hosts["db"].analyzed == ["public.item"]

@@ -10,7 +10,7 @@ from typing import Final
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.connection_pool_status import ConnectionPoolStatus
 from sophia_operator.core.decision import EventType, Notice, RequeueAfter
-from sophia_operator.core.pool.acts import plan_acts
+from sophia_operator.core.pool.acts import after_reconnect, hurried, plan_acts
 from sophia_operator.core.pool.decision import PoolDecision
 from sophia_operator.core.pool.findings import Command
 from sophia_operator.core.pool.needs import next_look
@@ -33,19 +33,20 @@ def advance(
     jitter: float,
     config_hash: ConfigHash = wanted_config_hash,
 ) -> PoolDecision:
-    """What follows from what is seen. The status is persisted before any command is given."""
+    """What follows from what is seen. The status is persisted before any command or task is carried out."""
     pause = plan_pause(pool.spec, pool.status.pause, observed, now)
-    state = pool.status.model_copy(update={"pause": pause.status})
     acts = plan_acts(pool, observed, now)
+    state = hurried(pool.status.model_copy(update={"pause": pause.status}), acts, now)
     reconnect = plan(state, pool.spec, observed, now, jitter, asked=acts.cause)
-    status = project(pool, observed, Planned(reconnect, pause, acts.acts), now, config_hash)
+    over = after_reconnect(pool, observed, acts, reconnect, now)
+    status = project(pool, observed, Planned(reconnect, pause, tuple(over)), now, config_hash)
     after = replace(pool, status=status)
     planned = (*reconnect.notices, *pause.notices, *_resized(pool.status, status))
     waits = [w for w in (reconnect.wait, pause.wait, acts.wait) if w is not None]
     return PoolDecision(
         status=status,
         commands=_once((*reloads(after, observed, now), *reconnect.commands, *acts.commands, *pause.commands)),
-        job=acts.job,
+        tasks=acts.tasks,
         notices=notices_of(planned, pool.status.conditions, status.conditions),
         next=RequeueAfter(min([_LONGEST_SECONDS, next_look(after, observed, now), *waits])),
     )

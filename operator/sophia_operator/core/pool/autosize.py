@@ -42,8 +42,11 @@ class Load:
         return 100 * self.in_use / self.size if self.size else 0.0
 
 
-def resize(pool: PoolView, observed: PoolObserved, ceiling: int, now: datetime) -> AutosizeStatus:
-    """The size that clients need, at most `ceiling`, and what is remembered for the next time."""
+def resize(
+    pool: PoolView, observed: PoolObserved, ceiling: int, now: datetime, *, held: bool = False
+) -> AutosizeStatus:
+    """The size that clients need, at most `ceiling`, and what is remembered for the next time. While the pool is `held`
+    to less, what clients do tells nothing of what they need."""
     spec = pool.spec
     if not spec.autosize.enabled:
         return AutosizeStatus(size=_bounded(spec, spec.size.max, ceiling))
@@ -51,6 +54,8 @@ def resize(pool: PoolView, observed: PoolObserved, ceiling: int, now: datetime) 
     if old is None:
         return AutosizeStatus(size=_bounded(spec, spec.size.min, ceiling))
     state = old.model_copy(update={"size": _bounded(spec, old.size, ceiling)})
+    if held:
+        return state.model_copy(update={"high_since": None, "low_since": None})
     load = load_of(pool, observed, now)
     if load is None or not load.settled or _is_disturbed(pool, observed):
         return state.model_copy(update={"high_since": None})

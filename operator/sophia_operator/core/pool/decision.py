@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 
 from sophia_operator.api.connection_pool_status import ConnectionPoolStatus
 from sophia_operator.core.decision import Done, Next, Notice
-from sophia_operator.core.pool.findings import Command, Job
+from sophia_operator.core.pool.findings import Command
+from sophia_operator.core.pool.tasks import ServerTask
 
 
 @dataclass(frozen=True, slots=True)
 class PoolDecision:
-    """The status is persisted before any command is given, and before anything is rendered from it."""
+    """The status is persisted before any command or task is carried out, and before anything is rendered from it."""
 
     status: ConnectionPoolStatus
     commands: tuple[Command, ...] = ()
-    job: Job | None = None
+    #: What acts do at the server.
+    tasks: tuple[ServerTask, ...] = ()
     notices: tuple[Notice, ...] = ()
     next: Next = field(default_factory=Done)

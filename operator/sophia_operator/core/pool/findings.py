@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sophia_operator.api.connection_pool import SslMode
-from sophia_operator.api.connection_pool_status import RunningStatement
+from sophia_operator.core.pool.activity import Activity
 
 
 class Fault(StrEnum):
@@ -70,17 +70,6 @@ class Backends:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """A statement of the pool's user that runs for long, or an open transaction that others wait for."""
-
-    pid: int
-    #: When the statement, or the idleness of its transaction, began, by the server's clock.
-    since: datetime
-    blocks: int = 0
-    idle: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Server:
     """A server that answered on a new connection of the operator's own."""
 
@@ -97,8 +86,8 @@ class Server:
     lag_seconds: float | None
     connect_ms: float
     query_ms: float
-    #: At most five, those that block most first.
-    running: tuple[Running, ...] = ()
+    #: What its sessions do for long.
+    activity: Activity = field(default_factory=Activity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +124,10 @@ class ServerConnection:
     connected_at: datetime
     #: Whether it will be closed when its client leaves it.
     closing: bool
+    #: Process of the server behind it; None when it is not known.
+    pid: int | None = None
+    #: When a client last asked something on it; None when it is not known.
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,36 +207,6 @@ class CommandResult:
     """What came of a command."""
 
     at: datetime
-    failure: Failure | None = None
-
-
-class JobKind(StrEnum):
-    """What an act of recovery has done at the server."""
-
-    CANCEL = "Cancel"
-    ANALYZE = "Analyze"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Something to be done at the server, once its act is written down."""
-
-    #: Uid of the act.
-    act: str
-    kind: JobKind
-    #: Of Cancel.
-    statement: RunningStatement | None = None
-    #: Of Analyze; None: all.
-    table: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JobResult:
-    """What came of a job, at its last try."""
-
-    at: datetime
-    tries: int
-    did: str = ""
     failure: Failure | None = None
 
 

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from sophia_operator.api.connection_pool import PoolMode
 from sophia_operator.api.connection_pool_status import ReconnectPhase
-from sophia_operator.api.recovery_action_status import ActPhase
 from sophia_operator.core.pool import roles
+from sophia_operator.core.pool.activity import LONG_SECONDS
+from sophia_operator.core.pool.acts import awaits_look
 from sophia_operator.core.pool.findings import Console, Failure, InstanceFinding, PoolNeeds, Server, Through
 from sophia_operator.core.pool.pause import as_wanted, wants_pause
 from sophia_operator.core.pool.reconnect import LONGEST_WAIT_SECONDS
-from sophia_operator.core.pool.sight import finding_of, reachable, server_of
+from sophia_operator.core.pool.sight import client_connections, finding_of, reachable, server_of
 from sophia_operator.core.pool.target import is_taken_over
 from sophia_operator.core.pool.triggers import newer_than_server
 from sophia_operator.core.pool.verdicts import LONG_WAIT_SECONDS
@@ -37,10 +39,9 @@ LONG_SIGN_SECONDS: Final = 10.0
 FIRST_SECONDS: Final = 10.0
 _INSIGHTS_SECONDS: Final = 300.0
 _LONGEST_SECONDS: Final = 3600.0
-
-
-#: While a statement runs for long, or an act is under way, the server is looked at so often.
-STATEMENTS_SECONDS: Final = 2.0
+#: While a statement stands in the status, or an instance shows that one may run for long, the server is looked at so
+#: often.
+STATEMENTS_SECONDS: Final = 5.0
 
 
 def needs(pool: PoolView, observed: PoolObserved, now: datetime) -> PoolNeeds:
@@ -92,7 +93,9 @@ def _server_due(pool: PoolView, observed: PoolObserved) -> datetime:
         due.append(_AT_ONCE)
     if _never_answered(pool, observed, found.answer):
         due.append(_later(found.at, FIRST_SECONDS))
-    if pool.status.statements or any(act.phase is ActPhase.RUNNING for act in pool.status.acts):
+    if awaits_look(pool, observed, found.at):
+        due.append(_AT_ONCE)
+    if pool.status.statements or any(_runs_long(pool, f) for f in _findings(observed)):
         due.append(_later(found.at, STATEMENTS_SECONDS))
     if any(_sign_of_trouble(pool, f) and f.at > found.at for f in _findings(observed)):
         due.append(_later(found.at, SIGN_SECONDS))
@@ -140,6 +143,16 @@ def _waits_long(pool: PoolView, finding: InstanceFinding) -> bool:
     if not isinstance(console, Console) or pool.status.reconnect is not None:
         return False
     return console.clients_waiting > 0 and not console.paused and console.longest_wait_seconds >= LONG_WAIT_SECONDS
+
+
+def _runs_long(pool: PoolView, finding: InstanceFinding) -> bool:
+    """Whether a client has a connection on which nothing was asked for long: something runs on it, or its transaction
+    is left open. In session mode it is that of a client that has nothing to do."""
+    console = finding.console
+    if pool.spec.mode is PoolMode.SESSION or not isinstance(console, Console):
+        return False
+    busy = (c.asked_at for c in client_connections(console) if c.state == "active")
+    return any(at is not None and finding.at - at >= timedelta(seconds=LONG_SECONDS) for at in busy)
 
 
 def _knows_another(pool: PoolView, observed: PoolObserved, finding: InstanceFinding) -> bool:

@@ -10,11 +10,12 @@ from typing import Any
 from sophia_operator.api.connection_pool_status import MAX_RECONNECTS, BindingRef, ConnectionPoolStatus
 from sophia_operator.api.recovery_action_status import ActStatus
 from sophia_operator.core.pool import autosize, budget, figures, insights, latencies, names
-from sophia_operator.core.pool.acts import limited, statements
+from sophia_operator.core.pool.act_limit import held_to
 from sophia_operator.core.pool.conditions import conditions
 from sophia_operator.core.pool.pause import Pause
 from sophia_operator.core.pool.reconnect import Reconnect
 from sophia_operator.core.pool.score import score_parts
+from sophia_operator.core.pool.statements import statements
 from sophia_operator.core.pool.target import next_target
 from sophia_operator.core.pool.verdicts import Sight
 from sophia_operator.core.pool.views import PoolObserved, PoolView
@@ -77,8 +78,8 @@ def _state(pool: PoolView, planned: Planned) -> dict[str, Any]:
 
 def _size(pool: PoolView, observed: PoolObserved, acts: Sequence[ActStatus], now: datetime) -> dict[str, Any]:
     granted = budget.grant(pool, observed, pool.spec.size.max, now)
-    sized = autosize.resize(pool, observed, budget.most(pool.spec, granted.granted), now)
-    most = limited(pool.spec, observed, acts, now)
+    most = held_to(pool.spec, observed, acts, now)
+    sized = autosize.resize(pool, observed, budget.most(pool.spec, granted.granted), now, held=most is not None)
     needed = sized.size if most is None else min(sized.size, most)
     size = budget.effective_size(pool.spec, needed, granted.granted)
     return {"budget": granted, "autosize": sized, "size": size}
@@ -89,6 +90,7 @@ def _seen(pool: PoolView, observed: PoolObserved, wanted: str | None, size: int,
     members = figures.members(pool.spec, old, observed, wanted)
     fresh = any(True for _ in figures.full_findings(pool.spec, observed))
     in_use = sum(m.in_use for m in members)
+    running, note = statements(pool, observed)
     return {
         "server": figures.server_status(pool.spec, old.server, observed, now, changing=old.reconnect is not None),
         "members": members,
@@ -99,6 +101,7 @@ def _seen(pool: PoolView, observed: PoolObserved, wanted: str | None, size: int,
         "hit_percent": figures.hit_percent(pool.spec, old.hit_percent, observed),
         "connect_ms": latencies.percentiles(pool.spec, old.connect_ms, kept.connect_ms, fresh),
         "query_ms": latencies.percentiles(pool.spec, old.query_ms, kept.query_ms, fresh),
-        "statements": statements(old, observed),
+        "statements": running,
+        "statements_note": note,
         "insights": insights.judge(pool.spec, kept.insights, old.insights),
     }

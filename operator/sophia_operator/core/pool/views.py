@@ -12,7 +12,8 @@ from typing import Any
 
 from sophia_operator.api.connection_pool import ConnectionPoolSpec
 from sophia_operator.api.connection_pool_status import ConnectionPoolStatus
-from sophia_operator.core.pool.findings import CommandResult, InsightsFinding, InstanceFinding, JobResult, ServerFinding
+from sophia_operator.core.pool.findings import CommandResult, InsightsFinding, InstanceFinding, ServerFinding
+from sophia_operator.core.pool.tasks import Acted
 from sophia_operator.core.recovery.views import ActRequest
 from sophia_operator.core.views import Blocker, PodProblem
 
@@ -113,11 +114,10 @@ class Kept:
     query_ms: tuple[float, ...] = ()
     #: The newest commands to each instance, by pod and command, as in `("orders-pool-1", "RECONNECT")`.
     commands: Mapping[tuple[str, str], CommandResult] = field(default_factory=dict)
-    #: Of acts of recovery, by the act's uid: what came of what was done at the server, and what was begun.
-    jobs: Mapping[str, JobResult] = field(default_factory=dict)
-    begun: frozenset[str] = frozenset()
     #: When the connection that watches the server broke; None while it stands, or none was made.
     watch_broke_at: datetime | None = None
+    #: What came of what acts do at the server.
+    acted: Acted = field(default_factory=Acted)
 
 
 @dataclass(frozen=True, slots=True)

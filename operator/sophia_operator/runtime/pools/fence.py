@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from sophia_operator.api.connection_pool_status import RunningStatement
 from sophia_operator.core.pool.findings import (
     Console,
     Failure,
@@ -17,6 +16,7 @@ from sophia_operator.core.pool.findings import (
     Through,
     Verb,
 )
+from sophia_operator.core.pool.tasks import Analyzed, AnalyzeTask, Cancelled, CancelTask
 from sophia_operator.ports import Pools
 
 _DEPOSED: Final = Failure(Fault.OTHER, "this process does not hold the lease any more")
@@ -51,17 +51,17 @@ class FencedPools:
             return _DEPOSED
         return await self._pools.command(request, verb)
 
-    async def cancel(self, request: ServerRequest, statement: RunningStatement) -> str | Failure:
+    async def cancel(self, request: ServerRequest, task: CancelTask) -> Cancelled | Failure:
         """As in Pools."""
         if not self._certain():
             return _DEPOSED
-        return await self._pools.cancel(request, statement)
+        return await self._pools.cancel(request, task)
 
-    async def analyze(self, request: ServerRequest, table: str | None) -> str | Failure:
+    async def analyze(self, request: ServerRequest, task: AnalyzeTask) -> Analyzed | Failure:
         """As in Pools."""
         if not self._certain():
             return _DEPOSED
-        return await self._pools.analyze(request, table)
+        return await self._pools.analyze(request, task)
 
     async def close(self) -> None:
         """As in Pools."""

@@ -17,13 +17,14 @@ from pydantic import ValidationError
 from sophia_operator.api.connection_pool_status import ConnectionPoolStatus
 from sophia_operator.core.decision import RequeueAfter
 from sophia_operator.core.pool.decision import PoolDecision
-from sophia_operator.core.pool.findings import Job, PoolNeeds, Server
+from sophia_operator.core.pool.findings import PoolNeeds, Server
 from sophia_operator.core.pool.views import PoolObserved, PoolView
 from sophia_operator.ports import Object
 from sophia_operator.runtime import asking
 from sophia_operator.runtime.apply import Applied, Applier, worst
 from sophia_operator.runtime.pools import observe
 from sophia_operator.runtime.pools.access import AccessReader, Found, owner_of
+from sophia_operator.runtime.pools.acting import Actor
 from sophia_operator.runtime.pools.poke import Poker
 from sophia_operator.runtime.pools.probing import Prober, server_request
 from sophia_operator.runtime.pools.world import PoolWorld
@@ -72,8 +73,7 @@ class PoolLoop(ResourceLoop):
         self._poker = Poker(world.cluster, world.store, note)
         self._prober = Prober(world.pools, world.clock)
         self._watch = IdleWatch(world.pools.watch, world.clock, lambda: world.wakeups.wake(pool, "server"))
-        #: What an act of recovery has done at the server.
-        self._job: asyncio.Task[None] | None = None
+        self._actor = Actor(world.pools, world.clock, lambda: world.wakeups.wake(pool, "act"))
         #: What the last reading of Secrets gave.
         self._found = Found(None)
 
@@ -84,7 +84,7 @@ class PoolLoop(ResourceLoop):
         self._world.servers.usernames.pop(self._key, None)
         self._world.telemetry.pools.forget(*self._key)
         await self._watch.close()
-        await cancel([self._job] if self._job is not None else [])
+        await self._actor.close()
 
     async def _pass(self) -> tuple[float | None, int]:
         world, writes = self._world, 0
@@ -156,6 +156,7 @@ class PoolLoop(ResourceLoop):
         if access is not None:
             world.servers.usernames[self._key] = access.username
         self._prober.about(request, observe.instances_of(world.store, pool))
+        self._actor.about(act.uid for act in pool.status.acts)
         await self._watch.keep(request, self._answered_at)
 
     def _observe(self, pool: PoolView) -> PoolObserved:
@@ -163,7 +164,7 @@ class PoolLoop(ResourceLoop):
             self._world.store,
             pool,
             self._found.access,
-            replace(self._prober.kept, watch_broke_at=self._watch.broke_at),
+            replace(self._prober.kept, watch_broke_at=self._watch.broke_at, acted=self._actor.acted),
             usernames=self._world.servers.usernames,
             known_blockers=(*self._found.blockers, *self._applier.blockers),
         )
@@ -194,8 +195,8 @@ class PoolLoop(ResourceLoop):
         if decision.commands:
             # Beside the writes: an API server that is slow holds up no reconnect.
             beside.append(self._prober.tell(pool, observed, decision.commands))
-        if decision.job is not None:
-            self._start(pool, observed, decision.job)
+        if decision.tasks and observed.access is not None:
+            beside.append(self._actor.carry_out(server_request(pool, observed.access), decision.tasks))
         tasks = [asyncio.ensure_future(work) for work in beside]
         try:
             applied = await self._act(pool, observed)
@@ -203,12 +204,6 @@ class PoolLoop(ResourceLoop):
             await cancel(tasks)
             raise
         return _Done(pool, observed, decision, written, applied, tasks)
-
-    def _start(self, pool: PoolView, observed: PoolObserved, job: Job) -> None:
-        """Begin what an act asks for at the server, unless that is under way: passes do not wait for it."""
-        if self._job is None or self._job.done():
-            self._job = asyncio.create_task(self._prober.work(pool, observed, job), name=f"act on {pool.name}")
-            self._job.add_done_callback(lambda _: self._world.wakeups.wake(self._key, "act"))
 
     async def _finish(self, done: _Done, writes: int) -> tuple[float | None, int]:
         """Wait for what goes on beside, and say when to look again."""
@@ -223,7 +218,7 @@ class PoolLoop(ResourceLoop):
             # What cannot be written must not keep the server from being looked at in time.
             raise UnfinishedError(failure, wanted.seconds if isinstance(wanted, RequeueAfter) else None)
         others: list[float | None] = []
-        if decision.commands or not set(self._applier.blockers) <= set(done.observed.blockers):
+        if decision.commands or decision.tasks or not set(self._applier.blockers) <= set(done.observed.blockers):
             others.append(0.0)
         if self._applier.blockers:
             others.append(BLOCKED_SECONDS)

@@ -55,7 +55,6 @@ def in_order(status: ConnectionPoolStatus) -> ConnectionPoolStatus:
             "conditions": sorted(status.conditions, key=lambda c: c.type),
             "members": sorted(status.members, key=lambda m: m.name),
             "score_parts": sorted(status.score_parts, key=lambda p: p.name),
-            "statements": sorted(status.statements, key=lambda s: s.pid),
             "acts": sorted(status.acts, key=lambda a: (a.started_at, a.name)),
         }
     )

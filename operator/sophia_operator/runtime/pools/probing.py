@@ -19,9 +19,6 @@ from sophia_operator.core.pool.findings import (
     InsightsFinding,
     InstanceFinding,
     InstanceRequest,
-    Job,
-    JobKind,
-    JobResult,
     PoolNeeds,
     Server,
     ServerFinding,
@@ -37,8 +34,6 @@ from sophia_operator.ports import Clock, Pools
 AT_ONCE: Final = 16
 _LATENCIES: Final = 100
 _INSIGHTS: Final = 2
-#: Results of so many acts are kept beside the newest.
-_JOBS: Final = 8
 #: An instance that did not answer last time must not hold the others up for long.
 _PATIENCE_SECONDS: Final = 5.0
 _LESS_PATIENCE_SECONDS: Final = 1.0
@@ -158,22 +153,6 @@ class Prober:
                 if instance.name in by_instance and instance.address is not None:
                     request = self._request(pool, access, instance, full=False)
                     group.create_task(self._commands(request, by_instance[instance.name]))
-
-    async def work(self, pool: PoolView, observed: PoolObserved, job: Job) -> None:
-        """Do what an act of recovery asks for at the server, and keep what came of it."""
-        access = observed.access
-        if access is None:
-            return
-        request, before = server_request(pool, access), self.kept.jobs.get(job.act)
-        self.kept = replace(self.kept, begun=self.kept.begun | {job.act})
-        if job.kind is JobKind.CANCEL and job.statement is not None:
-            answer = await self._pools.cancel(request, job.statement)
-        else:
-            answer = await self._pools.analyze(request, job.table)
-        failure = answer if isinstance(answer, Failure) else None
-        tries = before.tries + 1 if before is not None else 1
-        result = JobResult(self._clock.now(), tries, answer if isinstance(answer, str) else "", failure)
-        self.kept = replace(self.kept, jobs={**dict(list(self.kept.jobs.items())[-_JOBS:]), job.act: result})
 
     async def _commands(self, request: InstanceRequest, commands: Iterable[Command]) -> None:
         for command in commands:
