@@ -60,11 +60,10 @@ def decide(symptoms: Symptoms, policies: tuple[PolicyView, ...], history: Histor
 def _promised(scene: Scene) -> Iterator[TargetKey]:
     """Objects of automatic acts that were made and are about to be claimed: nothing was seen to hold them."""
     untold = {(s.policy, s.target, s.symptom) for s in scene.symptoms.seen if s.sign.present is None}
-    for action in scene.history.actions:
+    for action in filter(_may_be_claimed, scene.history.actions):
         trigger = action.spec.trigger
-        if trigger is None or (trigger.policy, action.target, trigger.symptom) in untold:
-            continue
-        if _may_be_claimed(action) and not _is_held(action, scene):
+        told = trigger is not None and (trigger.policy, action.target, trigger.symptom) not in untold
+        if told and not _is_held(action, scene):
             yield action.target
 
 

@@ -243,6 +243,8 @@ def _budget(wish: Wish, rails: Rails, scene: Scene) -> Obstacle | None:
         (here, rails.per_namespace, "in this namespace"),
         ([*here, *scene.history.elsewhere], rails.cluster, "in the cluster"),
     ):
+        if len(times) < most:
+            continue  # whenever they were
         done = past.claims(times, scene.now)
         if len(done.at) >= most:
             free = done.free_at(most)
