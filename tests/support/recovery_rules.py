@@ -82,7 +82,9 @@ class Rules:
             if not n.spec.dry_run and not n.spec.approval_required and n.spec.action is not Action.NOTIFY
         ]
         _must(len(acts) == len(set(acts)), f"two acts on one object in one decision: {acts}")
+        there = {action.name for action in scenery.actions}
         for one in new:
+            _must(one.name not in there, f"{one.name} is there already")
             known = self.names.setdefault(one.name, one)
             same = known.spec.trigger is not None and one.spec.trigger is not None
             _must(same and _step(known) == _step(one), f"{one.name} names two steps")

@@ -16,7 +16,7 @@ from sophia_operator.core.decision import RequeueAfter
 from sophia_operator.core.recovery.action.advance import advance_action
 from sophia_operator.core.recovery.action.values import ActionDecision, ActionObserved
 from sophia_operator.core.recovery.decide import decide
-from sophia_operator.core.recovery.decision import Decisions, NewAction
+from sophia_operator.core.recovery.decision import Decisions
 from sophia_operator.core.recovery.views import (
     ActionView,
     History,
@@ -122,22 +122,17 @@ class World:
         wrote = False
         for name in list(self.policies):
             decisions, policy = self._decided(), self.policies[name]
-            self.rules.made([n for n in decisions.create if n.name not in self.actions], self.scenery())
+            self.rules.made(decisions.create, self.scenery())
             self.rules.persisted(policy, decisions.statuses[name], self.now)
             self.events += len(decisions.notices.get(name, ()))
             wrote |= decisions.statuses[name] != policy.status
             self.policies[name] = replace(policy, status=decisions.statuses[name])
             for new in decisions.create:
                 if new.policy == name and not self.crashes:
-                    wrote |= self._create(new)
+                    self._add(new.name, new.spec)
+                    wrote = True
         self.crashes = False
         return wrote
-
-    def _create(self, new: NewAction) -> bool:
-        if new.name in self.actions:
-            return False
-        self._add(new.name, new.spec)
-        return True
 
     def _add(self, name: str, spec: RecoveryActionSpec) -> None:
         self.actions[name] = ActionView(
