@@ -81,17 +81,7 @@ def _is_held(action: ActionView, scene: Scene) -> bool:
     """Whether it waits for something: meanwhile another act may be what the object needs."""
     if action.status.phase is not ActionPhase.WAITING:
         return False
-    if _cannot_be_told(action, scene):
-        return True
     return guards.obstacle(guards.wish_of(action, scene.on(action.target)), scene) is not None
-
-
-def _cannot_be_told(action: ActionView, scene: Scene) -> bool:
-    of = action.spec.trigger
-    return of is not None and any(
-        s.sign.present is None and (s.policy, s.target, s.symptom) == (of.policy, action.target, of.symptom)
-        for s in scene.symptoms.seen
-    )
 
 
 def _is_act(new: NewAction) -> bool:
