@@ -16,7 +16,6 @@ from bench import cache_keys
 from bench.cache_neighbour import now
 from hack.rig.redis import RedisServer
 from hack.rig.redis_base import ADMIN, ADMIN_PASSWORD
-from sophia_operator.__main__ import SystemClock
 from sophia_operator.adapters.redis import RedisCaches
 from sophia_operator.api.cache_tier import CacheTierSpec
 from sophia_operator.api.cache_tier_status import CacheTierStatus, NamespaceStatus
@@ -37,6 +36,7 @@ from sophia_operator.core.cache.work.plan import plan_work
 from sophia_operator.core.cache.work.plans import WorkPlan
 from sophia_operator.runtime.caches.requests import node_request
 from sophia_operator.runtime.caches.working import Working
+from sophia_operator.wiring import SystemClock
 
 #: Tags of namespaces, to flush them by.
 TAG: Final = "derived"
