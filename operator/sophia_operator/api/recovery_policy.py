@@ -78,10 +78,13 @@ class Rule(ApiModel):
         30, ge=0, le=86_400, description="Time without it before the incident is over, in seconds."
     )
     threshold_percent: int | None = Field(
-        None, ge=1, le=100, description="Of HighMemory: share of the limit that is too much; without: 90."
+        None, ge=1, le=100, description="Of HighMemory: share of the limit that is too much, in percent; without: 90."
     )
     threshold_seconds: int | None = Field(
-        None, ge=1, le=86_400, description="Of SlowQueries: how long a statement may run, or block others; without: 30."
+        None,
+        ge=1,
+        le=86_400,
+        description="Of SlowQueries: how long a statement may run, or block others, in seconds; without: 30.",
     )
     severity: Severity = Field(Severity.WARNING, description="How bad it is.")
     mode: Mode | None = Field(None, description="Mode for this symptom alone; without: the policy's.")

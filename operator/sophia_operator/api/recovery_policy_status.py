@@ -48,7 +48,9 @@ class SymptomStatus(ApiModel):
     message: Message = Field("", description="What was seen.")
     step: int = Field(0, ge=0, le=16, description="Number of steps of the ladder that were taken.")
     action: ObjectName | None = Field(None, description="The newest RecoveryAction of the incident.")
-    tried: list[Action] = Field(default_factory=list, max_length=16, description="Actions that were tried.")
+    tried: list[Action] = Field(
+        default_factory=list, max_length=16, json_schema_extra=ATOMIC_LIST, description="Actions that were tried."
+    )
     verdict: Verdict = Field(Verdict.WAIT, description="What was decided.")
     reason: str = Field("", max_length=128, description="Why, in one word.")
     why: Message = Field("", description="Why, in words, and what happens next.")
