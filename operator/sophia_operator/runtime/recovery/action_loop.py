@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -17,10 +18,14 @@ from sophia_operator.core.recovery.action.values import ActionDecision, ActionOb
 from sophia_operator.core.recovery.views import ActionView, Sign, TargetView
 from sophia_operator.ports import Object, ObjectRef
 from sophia_operator.runtime.recovery import observe
+from sophia_operator.runtime.recovery.crashes import pod_is_there
 from sophia_operator.runtime.recovery.sight import Sight, dependencies, look
 from sophia_operator.runtime.recovery.world import RecoveryWorld
 from sophia_operator.runtime.resource_loop import ResourceLoop
-from sophia_operator.runtime.wakeups import Key
+from sophia_operator.runtime.wakeups import Dependency, Key
+
+#: A pod that is to go is looked at again after so long.
+_POD_SECONDS: Final = 1.0
 
 
 class ActionLoop(ResourceLoop):
@@ -86,6 +91,9 @@ class ActionLoop(ResourceLoop):
         await asyncio.gather(*(self._tell(action.uid, notice) for notice in decision.notices))
         world.teller.action_changed(after, observe.policies_of(world.store, action.namespace))
         due = decision.next.seconds if isinstance(decision.next, RequeueAfter) else None
+        if decision.restart is not None:
+            # Nobody is woken when the pod begins to go.
+            return min(due or _POD_SECONDS, _POD_SECONDS), writes
         return (0.0 if writes else due), writes
 
     def _decide(self, action: ActionView, now: datetime) -> ActionDecision:
@@ -93,11 +101,12 @@ class ActionLoop(ResourceLoop):
         sight = look(world, action.namespace, now, frozenset({kind}))
         target = sight.target(action.target)
         depends = dependencies(sight, action.namespace)
-        named = (kind.value, action.namespace, action.spec.target.name)
+        named, key = _named(action), (kind, action.namespace, action.spec.target.name)
         world.wakeups.depend(self._key, depends | {named})
         observed = ActionObserved(
             target=target,
             act=_act(target, action),
+            pod_there=pod_is_there(world.store, *key, action.status.subject),
             sign=_sign(sight, action),
             policies=sight.policies,
             symptoms=sight.symptoms,
@@ -117,6 +126,11 @@ class ActionLoop(ResourceLoop):
         ref = ObjectRef(API_VERSION, self.kind, action.namespace, action.name, action.uid)
         await self._world.cluster.delete(ref)
         return None, 1
+
+
+def _named(action: ActionView) -> Dependency:
+    """The target, as what the action depends on."""
+    return action.spec.target.kind.value, action.namespace, action.spec.target.name
 
 
 def _act(target: TargetView | None, action: ActionView) -> ActStatus | None:

@@ -10,6 +10,7 @@ from sophia_operator.api.recovery_values import TargetKind
 from sophia_operator.core.cache.names import LABEL_CACHE
 from sophia_operator.core.names import LABEL_SERVICE
 from sophia_operator.core.pool.names import LABEL_POOL
+from sophia_operator.core.recovery.action.after import pod_subject
 from sophia_operator.core.recovery.views import CrashingPod
 from sophia_operator.runtime.observe_workloads import ends_again_and_again, how_it_ended, is_ending
 from sophia_operator.runtime.recovery.marks import time_of
@@ -35,6 +36,15 @@ def crashing_pods(
     pods = store.children("Pod", namespace, name, label) if label is not None else ()
     found = [crash for pod in pods if (crash := crash_of(pod, now)) is not None]
     return tuple(sorted(found, key=lambda crash: (-crash.restarts, crash.name)))
+
+
+def pod_is_there(store: ObjectStore, kind: TargetKind, namespace: str, name: str, subject: str | None) -> bool:
+    """Whether the pod of the target that an action is about is there, and not on its way out."""
+    label = _LABELS.get(kind)
+    if label is None or subject is None:
+        return False
+    pods = (pod for pod in store.children("Pod", namespace, name, label) if not is_ending(pod))
+    return any(pod_subject(pod["metadata"]["name"], pod["metadata"]["uid"]) == subject for pod in pods)
 
 
 def crash_of(pod: Mapping[str, Any], now: datetime) -> CrashingPod | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from sophia_operator.api.conditions import Author, Condition, ConditionStatus, ConditionType, Reason, drop
+from sophia_operator.api.conditions import Author, Condition, ConditionStatus, ConditionType, Reason, drop, find
 from sophia_operator.api.recovery_action_status import ActionPhase, RecoveryActionStatus, Verified
 from sophia_operator.core.decision import Done, EventType, Next, Notice, RequeueAfter
 from sophia_operator.core.recovery.action.after import after_claim
@@ -19,6 +19,8 @@ from sophia_operator.core.recovery.action.values import ActionDecision, ActionOb
 from sophia_operator.core.recovery.views import ActionView
 
 _STALLED: Final = frozenset({ActionPhase.FAILED, ActionPhase.REFUSED, ActionPhase.UNKNOWN})
+#: What only a person mends, while the action waits for it.
+_FOR_PEOPLE: Final = frozenset({Reason.INVALID_SPEC})
 #: Phases that are reached without news for people.
 _SILENT: Final = frozenset({ActionPhase.PENDING, ActionPhase.WAITING, ActionPhase.RUNNING, ActionPhase.VERIFYING})
 _MOST_CHANGES: Final = 64
@@ -58,7 +60,7 @@ def _conditions(look: Look, step: Step, status: RecoveryActionStatus) -> list[Co
         out = drop(out, kind)
     well = step.phase in (ActionPhase.SUCCEEDED, ActionPhase.SKIPPED)
     out = author.put(out, ConditionType.READY, why, ConditionStatus.TRUE if well else ConditionStatus.FALSE)
-    if step.phase in _STALLED:
+    if step.phase in _STALLED or step.reason in _FOR_PEOPLE:
         out = author.put(out, ConditionType.STALLED, why)
     elif not well:
         out = author.put(out, ConditionType.RECONCILING, why)
@@ -80,7 +82,8 @@ def _approved(look: Look, author: Author, conditions: list[Condition]) -> list[C
 
 def _verified(author: Author, conditions: list[Condition], status: RecoveryActionStatus, step: Step) -> list[Condition]:
     if status.verified is None:
-        if step.phase is not ActionPhase.VERIFYING:
+        begun = find(conditions, ConditionType.VERIFIED) is not None
+        if step.phase is not ActionPhase.VERIFYING and not begun:
             return conditions
         return author.put(conditions, ConditionType.VERIFIED, (step.reason, step.message), ConditionStatus.UNKNOWN)
     helped = status.verified is Verified.HELPED

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.recovery_action_status import ActionPhase, ActPhase, ActStatus, Verified
-from sophia_operator.api.recovery_values import Action
+from sophia_operator.api.recovery_values import ACTIONS, Action
 from sophia_operator.core.recovery.action.evidence import evidence
 from sophia_operator.core.recovery.action.steps import Look, Step
 from sophia_operator.core.recovery.rails import rails_of
@@ -46,9 +46,7 @@ def _follow(look: Look) -> Step:
     """By what the target says."""
     act = look.seen.act
     if act is None:
-        if look.now >= deadline(look):
-            return _end(look, ActionPhase.FAILED, Reason.ACT_FAILED, "the target did not begin with it in time")
-        return Step(look.action.status.phase, Reason.CLAIMED, "the target begins with it", until=deadline(look))
+        return _untold(look)
     changes = _mirrored(look, act)
     if act.phase is ActPhase.RUNNING:
         if look.now >= deadline(look):
@@ -62,6 +60,22 @@ def _follow(look: Look) -> Step:
     if act.phase is not ActPhase.DONE:
         return _end(look, ActionPhase.FAILED, Reason.ACT_FAILED, act.message or "it could not be done", **changes)
     return _done(look, {**changes, "done_at": act.ended_at or look.now}, act.message)
+
+
+def _untold(look: Look) -> Step:
+    """The target says nothing of it: it has not begun, or it began and its status was lost since."""
+    status, action = look.action.status, look.action.spec.action
+    late = look.now >= deadline(look)
+    if status.started_at is None:
+        if late:
+            return _end(look, ActionPhase.FAILED, Reason.ACT_FAILED, "the target did not begin with it in time")
+        return Step(status.phase, Reason.CLAIMED, "the target begins with it", until=deadline(look))
+    words = "the target began with it, and says nothing of it any more"
+    if not late:
+        return Step(status.phase, Reason.ACTING, words, until=deadline(look))
+    if ACTIONS[action].idempotent:
+        return _end(look, ActionPhase.FAILED, Reason.ACT_FAILED, words)
+    return _end(look, ActionPhase.UNKNOWN, Reason.OUTCOME_UNKNOWN, f"{words}: a person has to look")
 
 
 def _mirrored(look: Look, act: ActStatus) -> dict[str, Any]:
@@ -83,7 +97,7 @@ def _restart(look: Look) -> Step:
             return _judge(look, changes, f"pod {pod.name} is still there")
         words = f"pod {pod.name} is being deleted"
         return Step(ActionPhase.RUNNING, Reason.ACTING, words, changes, until=deadline(look), restart=pod)
-    if status.started_at is None:
+    if status.started_at is None or look.seen.pod_there:
         words = f"{status.subject} was gone, or crashed no more, before it was deleted"
         return _end(look, ActionPhase.FAILED, Reason.ACT_FAILED, words)
     done = {"did": [f"deleted {status.subject}"], "done_at": look.now}
@@ -92,7 +106,12 @@ def _restart(look: Look) -> Step:
 
 def subject_of(pod: CrashingPod) -> str:
     """How a pod is named in the status of its action."""
-    return f"pod {pod.name}, uid {pod.uid}"
+    return pod_subject(pod.name, pod.uid)
+
+
+def pod_subject(name: str, uid: str) -> str:
+    """The same of any pod."""
+    return f"pod {name}, uid {uid}"
 
 
 def _done(look: Look, changes: dict[str, Any], message: str) -> Step:

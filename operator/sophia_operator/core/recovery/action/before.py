@@ -6,6 +6,7 @@ from sophia_operator.api.conditions import ConditionType, Reason, find
 from sophia_operator.api.recovery_action_status import ActionPhase
 from sophia_operator.api.recovery_values import ACTIONS, Action
 from sophia_operator.core.recovery import guards, past
+from sophia_operator.core.recovery.action.after import subject_of
 from sophia_operator.core.recovery.action.evidence import evidence
 from sophia_operator.core.recovery.action.steps import Look, Step
 from sophia_operator.core.recovery.action.would import would
@@ -106,7 +107,7 @@ def _claim(look: Look, target: TargetView) -> Step:
         "claimed_at": now,
         "before": evidence(target, look.seen.sign, now),
         "undo": ACTIONS[spec.action].undo or "",
-        "subject": f"pod {pod.name}, uid {pod.uid}" if pod is not None else None,
+        "subject": subject_of(pod) if pod is not None else None,
         "recurrence": _recurs(look),
     }
     words = f"claimed at {clock(now, now)}: it is done once"

@@ -17,6 +17,8 @@ class ActionObserved:
     target: TargetView | None
     #: What the target says of this action.
     act: ActStatus | None = None
+    #: Whether the pod that it is about is there still, crashing or not, and not on its way out.
+    pod_there: bool = False
     #: Of its symptom; None for an action without one.
     sign: Sign | None = None
     policies: tuple[PolicyView, ...] = ()
