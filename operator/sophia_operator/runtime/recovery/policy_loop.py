@@ -52,7 +52,8 @@ class PolicyLoop(ResourceLoop):
 
     async def _pass(self) -> tuple[float | None, int]:
         world, (namespace, name) = self._world, self._key
-        async with self._turn(), world.locks.deciding(namespace):
+        # In this order: policies of one namespace that wait for each other take nobody's turn.
+        async with world.locks.deciding(namespace), self._turn():
             obj = self._object()
             try:
                 policy = observe.policy_view(obj)

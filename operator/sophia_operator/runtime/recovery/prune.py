@@ -14,6 +14,8 @@ from sophia_operator.ports import ObjectRef
 from sophia_operator.runtime.recovery.sight import KEPT, Sight
 from sophia_operator.runtime.recovery.world import RecoveryWorld
 
+#: What is to go is looked for no more often.
+_SELDOM_SECONDS: Final = 60.0
 #: At most so many are deleted in one pass.
 _AT_ONCE: Final = 20
 
@@ -43,12 +45,13 @@ def outdated(actions: Iterable[ActionView], keep: Keep, now: datetime) -> list[A
 
 
 def due_seconds(sight: Sight, now: datetime) -> float | None:
-    """When the next one is to go by its age; None while there is none that is over."""
+    """When the next one is to go by its age, or as one of too many; None while there is none that is over."""
     ends = [_ended(a) for a in sight.history.actions if a.status.phase.is_over]
     if not ends:
         return None
-    ttl = timedelta(seconds=keep_of(sight).ttl_seconds)
-    return max(60.0, (min(ends) + ttl - now).total_seconds())
+    keep = keep_of(sight)
+    age = KEPT if len(ends) > keep.max_actions else timedelta(seconds=keep.ttl_seconds)
+    return max(_SELDOM_SECONDS, (min(ends) + age - now).total_seconds())
 
 
 async def prune(world: RecoveryWorld, sight: Sight, now: datetime) -> int:
