@@ -72,6 +72,7 @@ class RecoveryTelemetry:
         #: Actions that wait for approval.
         self._awaiting: set[Place] = set()
         self._policies: set[Place] = set()
+        self._actions: set[Place] = set()
 
     def started(self) -> None:
         """A policy has a loop now."""
@@ -99,6 +100,7 @@ class RecoveryTelemetry:
     def action_seen(self, action: ActionView) -> None:
         """An action is as its status says, also when nobody has written it for long, as after a restart."""
         place = (action.namespace, action.name)
+        self._actions.add(place)
         waits = action.status.phase is ActionPhase.AWAITING_APPROVAL
         (self._awaiting.add if waits else self._awaiting.discard)(place)
         self._set_waiting(action.namespace)
@@ -124,7 +126,9 @@ class RecoveryTelemetry:
     def forget_action(self, namespace: str, name: str) -> None:
         """An action is gone."""
         self._awaiting.discard((namespace, name))
+        self._actions.discard((namespace, name))
         self._set_waiting(namespace)
+        self._tidy(namespace)
 
     def _set_waiting(self, namespace: str) -> None:
         waiting = sum(space == namespace for space, _ in self._awaiting)
@@ -134,8 +138,8 @@ class RecoveryTelemetry:
             self._waiting.remove_by_labels({"namespace": namespace})
 
     def _tidy(self, namespace: str) -> None:
-        """With its last policy a namespace has no series any more."""
-        if any(space == namespace for space, _ in self._policies):
+        """With its last policy and action a namespace has no series any more."""
+        if any(space == namespace for space, _ in (*self._policies, *self._actions)):
             return
         for metric in (self._acts, self._false, self._again, self._seconds, self._waiting):
             metric.remove_by_labels({"namespace": namespace})
