@@ -60,7 +60,7 @@ def test_redis_at_its_limit_is_flushed_at_a_pace_and_neighbours_stay(
     cache = cached(namespaces=[NAMESPACE, _PAGES], managed={"maxMemoryMegabytes": 24, "evictionPolicy": "NoEviction"})
     cache.fill(300, prefix="page:g1:")
     cache.fill(50, prefix="foreign:")
-    step = {"action": "FlushNamespace", "timeoutSeconds": 120}
+    step = {"action": "FlushNamespace", "timeoutSeconds": 200}
     step["parameters"] = {"keysPerSecond": _RATE}
     policy.apply(["CacheTier"], [rule("HighMemory", thresholdPercent=80, escalation=[step])])
     policy.wait_watching(1)
@@ -73,7 +73,7 @@ def test_redis_at_its_limit_is_flushed_at_a_pace_and_neighbours_stay(
                     pipeline.set(f"emb:g1:{number}", "x" * 2000)
                 pipeline.execute()
             count += 100
-    done = policy.wait_helped("FlushNamespace", seconds=150)
+    done = policy.wait_helped("FlushNamespace", seconds=220)
     assert (cache.count("emb:*"), cache.count("page:*"), cache.count("foreign:*")) == (0, 300, 50)
     (act,) = cache.status()["acts"]
     assert "emb" in act["subject"]
