@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_series_go_with_the_last_policy_and_action(last: str) -> None:
     made.telemetry.action_changed(act("act", "Verifying"), ended("Succeeded", status={"verified": "Helped"}))
     made.telemetry.action_seen(act("act", "AwaitingApproval"))
     assert len(made.series()) > 8
-    gone = [
+    gone: list[Callable[[], None]] = [
         lambda: made.telemetry.forget_action("shop", "act"),
         lambda: made.telemetry.forget_policy("shop", "pools"),
     ]
