@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import yaml
 
 from sophia_operator.adapters import kubernetes_access
 from sophia_operator.adapters.kubernetes import KubernetesCluster
+from sophia_operator.api.common import VERSION
 from sophia_operator.api.schema.kinds import KINDS
-from tests.api.kube import Api
+from tests.api.kube import Api, RefusedError
 from tests.support.apiserver import apiserver as apiserver  # noqa: PLC0414 - a fixture, handed on by its name
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -58,8 +60,23 @@ def api(apiserver: Path) -> Iterator[Server]:
     connection = Server(apiserver)
     for kind in KINDS:
         connection.apply_crd(yaml.safe_load((ROOT / "crds" / f"{kind.crd_name}.yaml").read_text()))
+        _wait_for_storage(connection, kind.crd_name)
     yield connection
     connection.close()
+
+
+def _wait_for_storage(connection: Server, crd_name: str) -> None:
+    """A kind that is Established cannot be listed for a moment all the same."""
+    plural, _, group = crd_name.partition(".")
+    for _ in range(100):
+        try:
+            connection.get(f"/apis/{group}/{VERSION}/{plural}")
+        except RefusedError as error:
+            if "initializing" not in str(error) and "not find" not in str(error):
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 @pytest.fixture

@@ -117,3 +117,54 @@ async def test_what_was_forgotten_is_not_done_again() -> None:
     made.start()
     await made.run(200)
     assert len(made.stand_in.done) == 1, "the budget is counted from actions"
+
+
+@pytest.mark.parametrize("fault", [None, Fault.LOST_ANSWER])
+async def test_watches_that_trail_behind_let_nothing_be_done_twice(fault: Fault | None) -> None:
+    made, _ = await settled()
+    creations = list[Call]()
+
+    def hook(call: Call) -> Fault | None:
+        if call.verb != "create":
+            return None
+        creations.append(call)
+        return fault if len(creations) == 1 else None
+
+    made.cluster.hook, made.cluster.lagging = hook, True
+    made.break_pool()
+    for number in range(200):
+        await made.run(0.1)
+        made.cluster.deliver("ConnectionPool")  # the stand-in reads its object as it is
+        # What was created is seen late: after a lost answer it is asked for again before.
+        if number % 7 == 0 and len(creations) != (1 if fault is not None else 0):
+            made.cluster.deliver("RecoveryPolicy")
+            made.cluster.deliver("RecoveryAction")
+    (name, status) = made.only()
+    assert (status.phase, status.verified) == ("Succeeded", "Helped")
+    assert len(made.stand_in.done) == 1
+    assert {call.name for call in creations} == {name}
+    assert len(creations) == (2 if fault is not None else 1)
+
+
+async def test_a_pod_that_was_made_anew_meanwhile_is_left_alone() -> None:
+    """The store still has the one before: the API server knows better, by the uid."""
+    rule: dict[str, Any] = {"symptom": "PodCrashLoop", "forSeconds": 1, "escalation": [{"action": "RestartPod"}]}
+    made = RecoveryHarness(policies=(policy(rules=[rule]),))
+    made.cluster.add(crashing_pod("orders", "orders-pool-1"))
+    made.cluster.lagging = True
+    anew = list[str]()
+
+    def hook(call: Call) -> Fault | None:
+        if (call.verb, call.kind) == ("delete", "Pod") and not anew:
+            made.cluster.remove("Pod", "orders-pool-1")
+            anew.append(made.cluster.add(crashing_pod("orders", "orders-pool-1"))["metadata"]["uid"])
+        return None
+
+    made.cluster.hook = hook
+    for _ in range(60):
+        await made.run(0.1)
+        for kind in ("ConnectionPool", "RecoveryPolicy", "RecoveryAction"):
+            made.cluster.deliver(kind)
+    pod = made.cluster.find("Pod", "orders-pool-1")
+    assert pod is not None
+    assert [pod["metadata"]["uid"]] == anew
