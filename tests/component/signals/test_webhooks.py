@@ -79,7 +79,8 @@ async def test_any_2xx_is_taken(signals: OutsideSignals, hook: HookServer, statu
 )
 async def test_what_is_not_taken_is_said(signals: OutsideSignals, hook: HookServer, fault: str, said: str) -> None:
     hook.fault = fault
-    assert await signals.send(request(hook.url, seconds=0.3)) == said
+    # Only one that hangs has to run out of time; a busy machine takes its time for the others.
+    assert await signals.send(request(hook.url, seconds=0.3 if fault == "hang" else 10.0)) == said
     assert len(hook.taken) == 1, "nothing is sent twice, nor to where a redirect leads"
 
 
@@ -107,7 +108,9 @@ async def test_no_connection_outlives_its_request(signals: OutsideSignals, hook:
     await signals.send(request(hook.url, seconds=0.3))
     client = signals._webhooks._client
     assert client is not None
-    assert client._transport._pool.connections == []  # type: ignore[attr-defined]
+    connections = client._transport._pool.connections  # type: ignore[attr-defined]
+    # One that was cut off may still be listed until the next request, but it is closed.
+    assert [one for one in connections if not one.is_closed()] == []
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, None])
