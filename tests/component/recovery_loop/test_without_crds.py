@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from hack.cluster import controlplane
-from sophia_operator.api.schema.kinds import KINDS, Kind
+from sophia_operator.api.schema.crd import Kind
+from sophia_operator.api.schema.kinds import KINDS
 from tests.component.loop.conftest import ROOT, Server
 from tests.component.loop.conftest import namespace as namespace  # noqa: PLC0414 - fixtures, handed on by their names
 from tests.component.loop.test_operator_process import ServiceSite, Start, serve, wait_until
