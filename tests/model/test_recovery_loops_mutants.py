@@ -44,7 +44,7 @@ MUTANTS: Final = (
     # after it
     Mutant("claims again", 5, "after", '"did": list(act.did),', '"claimed_at": look.now, "did": list(act.did),'),
     Mutant("waits for ever for a target that does not begin", 0, "after",
-           "    if act is None:\n        if look.now >= deadline(look):", "    if act is None:\n        if False:"),
+           "    late = look.now >= deadline(look)", "    late = False"),
     Mutant("waits for ever for a target that hangs", 9, "after",
            "    if act.phase is ActPhase.RUNNING:\n        if look.now >= deadline(look):",
            "    if act.phase is ActPhase.RUNNING:\n        if False:"),
@@ -63,8 +63,8 @@ MUTANTS: Final = (
     Mutant("changes what is over", 0, "advance",
            "    if action.status.phase.is_over:\n        return", "    if False:\n        return"),
     Mutant("is ready and stalled", 0, "advance",
-           "    if step.phase in _STALLED:\n        out = author.put(out, ConditionType.STALLED, why)",
-           "    out = author.put(out, ConditionType.STALLED, why)\n    if step.phase in _STALLED:\n        pass"),
+           "    if step.phase in _STALLED or step.reason in _FOR_PEOPLE:\n        out = author",
+           "    out = author.put(out, ConditionType.STALLED, why)\n    if step.phase in _STALLED:\n        out = author"),
 )  # fmt: skip
 
 
