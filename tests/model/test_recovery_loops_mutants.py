@@ -64,7 +64,7 @@ MUTANTS: Final = (
            "    if action.status.phase.is_over:\n        return", "    if False:\n        return"),
     Mutant("is ready and stalled", 0, "advance",
            "    if step.phase in _STALLED or step.reason in _FOR_PEOPLE:\n        out = author",
-           "    out = author.put(out, ConditionType.STALLED, why)\n    if step.phase in _STALLED:\n        out = author"),
+           "    out = author.put(out, ConditionType.STALLED, why)\n    if False:\n        out = author"),
 )  # fmt: skip
 
 
