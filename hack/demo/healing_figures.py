@@ -76,7 +76,7 @@ class HealingFigures:
         acted = "-" if self.acted is None else f"{self.acted:.1f} s"
         return [
             ("from when users had to wait until the operator acted", acted),
-            (f"from then until all of them were served, goal {GOAL_SECONDS:.0f} s", freed),
+            (f"and until all of them were served, goal {GOAL_SECONDS:.0f} s", freed),
             ("acts, goal 1", f"{self.acts}, {self.verified or 'not verified'}"),
             *((("what was done", line)) for line in self.did),
         ]

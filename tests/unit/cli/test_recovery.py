@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.objects import NAMESPACE, ago, condition
 from tests.unit.cli.conftest import Ran, Run
-from tests.unit.cli.test_pictures import compare
+from tests.unit.cli.test_pictures import FOLDER, compare
 
 Json = dict[str, Any]
 AHEAD: Final = -600
@@ -192,22 +192,28 @@ def test_git_is_named_where_it_will_undo_a_pause(run: Run) -> None:
     assert "change Git as well" in ran.out
 
 
-@pytest.mark.parametrize(
-    ("arguments", "objects", "code"),
-    [
-        (("recovery", "status", "orders-1"), [HELPED], 0),
-        (("recovery", "explain", "all"), [STORMY], 1),
-        (("recovery", "list"), [HELPED, action("orders-2", phase="AwaitingApproval", message="wait")], 0),
-        (("recovery", "policies"), [STORMY, policy("other")], 0),
-    ],
-    ids=["action", "policy", "actions", "policies"],
-)
-def test_pictures(
-    run: Run, request: pytest.FixtureRequest, arguments: tuple[str, ...], objects: list[Json], code: int
-) -> None:
+SCENES: Final[dict[str, tuple[tuple[str, ...], list[Json], int]]] = {
+    "action": (("recovery", "status", "orders-1"), [HELPED], 0),
+    "policy": (("recovery", "explain", "all"), [STORMY], 1),
+    "actions": (
+        ("recovery", "list"),
+        [HELPED, action("orders-2", phase="AwaitingApproval", message="wait")],
+        0,
+    ),
+    "policies": (("recovery", "policies"), [STORMY, policy("other")], 0),
+}
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_pictures(run: Run, scene: str) -> None:
+    arguments, objects, code = SCENES[scene]
     ran = run(*arguments, objects=objects)
     assert ran.code == code
-    compare(f"recovery-{request.node.callspec.id}", ran.out)
+    compare(f"recovery/{scene}", ran.out)
+
+
+def test_every_picture_of_recovery_is_of_a_scene() -> None:
+    assert {file.stem for file in (FOLDER / "recovery").glob("*.txt")} == set(SCENES)
 
 
 @pytest.mark.parametrize("phase", ["AwaitingApproval", "Failed", "Refused", "Unknown"])

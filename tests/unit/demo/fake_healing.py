@@ -41,7 +41,8 @@ class FakeHealingRig:
     def __init__(self) -> None:
         self.done: list[str] = []
         self.acts: list[Json] = []
-        self.wanted: list[Json] = [action()]
+        #: The acts that are there once the pool was helped. None: one, claimed at that moment.
+        self.wanted: list[Json] | None = None
         self.helping: Callable[[], object] = lambda: None
         self.blocked = "canceling statement due to user request"
 
@@ -63,11 +64,11 @@ class FakeHealingRig:
             def wait_watching(self, targets: int) -> None:
                 rig.done.append(f"watches {targets}")
 
-            def wait_helped(self, action: str, *, seconds: float) -> None:
+            def wait_helped(self, act: str, *, seconds: float) -> None:
                 assert seconds > 0
                 rig.helping()
-                rig.done.append(f"{action} helped")
-                rig.acts = rig.wanted
+                rig.done.append(f"{act} helped")
+                rig.acts = [action()] if rig.wanted is None else rig.wanted
 
             def actions(self) -> list[Json]:
                 return rig.acts

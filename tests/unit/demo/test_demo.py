@@ -110,6 +110,13 @@ def test_all_as_it_should_be(cluster: FakeCluster, capsys: pytest.CaptureFixture
             "ready": True,
             "skipped": None,
         },
+        "healing": {
+            "actedSeconds": pytest.approx(0.0, abs=0.5),
+            "freedSeconds": pytest.approx(0.0, abs=0.5),
+            "verified": "Helped",
+            "acts": 1,
+            "skipped": None,
+        },
         "failure": None,
     }
     said = " ".join(capsys.readouterr().out.split())

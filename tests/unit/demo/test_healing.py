@@ -16,6 +16,7 @@ from tests.unit.demo.fake_healing import action, at
 from tests.unit.demo.fakes import FakeCluster
 
 Json = dict[str, Any]
+QUICK = ("--rate", "1")
 
 
 def figures() -> Json:
@@ -24,7 +25,7 @@ def figures() -> Json:
 
 
 def test_it_is_the_last_act_and_its_figures_are_told(cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
-    assert demo.main([]) == 0
+    assert demo.main(QUICK) == 0
     done = cluster.healing.done
     assert done[:2] == ["policy for ConnectionPool: SlowQueries", "watches 1"]
     assert sorted(done[2:-1]) == ["block", *["sell"] * 5]
@@ -42,7 +43,7 @@ def test_it_is_the_last_act_and_its_figures_are_told(cluster: FakeCluster, capsy
 )
 def test_demo_is_not_good_without_one_act_that_helped(cluster: FakeCluster, acts: list[Json]) -> None:
     cluster.healing.wanted = acts
-    assert demo.main([]) == 1
+    assert demo.main(QUICK) == 1
     assert figures()["failure"] is None
 
 
@@ -51,7 +52,7 @@ def test_users_who_are_never_served_end_the_demo(cluster: FakeCluster, capsys: p
         raise TimeoutError("waited 90 s for CancelStatement")
 
     cluster.healing.helping = helping
-    assert demo.main([]) == 1
+    assert demo.main(QUICK) == 1
     assert figures()["failure"] == "waited 90 s for CancelStatement"
     assert "error: waited 90 s for CancelStatement" in capsys.readouterr().err
 
