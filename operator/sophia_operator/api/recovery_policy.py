@@ -171,8 +171,15 @@ class QuietWindow(ApiModel):
 class Keep(ApiModel):
     """How long RecoveryActions that ended are kept."""
 
-    ttl_seconds: int = Field(604_800, ge=3600, le=31_536_000, description="Time, in seconds.")
-    max_actions: int = Field(100, ge=10, le=1000, description="Number in the namespace; the oldest go first.")
+    ttl_seconds: int = Field(
+        604_800, ge=3600, le=31_536_000, description="Time, in seconds; longer while a cool-down or breaker counts it."
+    )
+    max_actions: int = Field(
+        100,
+        ge=10,
+        le=1000,
+        description="Number in the namespace, beside those that cool-downs and breakers count; the oldest go first.",
+    )
 
 
 class Understood(StrEnum):

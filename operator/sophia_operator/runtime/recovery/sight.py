@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from sophia_operator.api.connection_pool_status import ConnectionPoolStatus
@@ -68,7 +68,3 @@ _BY_FIGURES: Final = frozenset({Symptom.HIGH_MEMORY, Symptom.REPLICATION_LAG, Sy
 
 def _runs_long(target: TargetView) -> bool:
     return isinstance(target.status, ConnectionPoolStatus) and bool(target.status.statements)
-
-
-#: Acts of the last hour are kept whatever a policy says: budgets look back on them.
-KEPT: Final = timedelta(hours=1)

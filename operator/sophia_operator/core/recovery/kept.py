@@ -1,0 +1,77 @@
+"""When RecoveryActions that are over go: by their age, and beyond a number, but not while guard rails rest on them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from sophia_operator.api.recovery_policy import Keep, RecoveryPolicySpec
+from sophia_operator.core.recovery import past
+from sophia_operator.core.recovery.rails import Rails
+from sophia_operator.core.recovery.views import ActionView, TargetKey
+
+#: Acts of the last hour are kept whatever a policy says: budgets look back on them.
+KEPT: Final = past.HOUR
+
+
+def keep_of(specs: Iterable[RecoveryPolicySpec]) -> Keep:
+    """The longest time, and the largest number, that a policy asks for."""
+    keeps = [spec.keep for spec in specs]
+    if not keeps:
+        return Keep()
+    return Keep(
+        ttl_seconds=max(keep.ttl_seconds for keep in keeps), max_actions=max(keep.max_actions for keep in keeps)
+    )
+
+
+def ends(
+    actions: Iterable[ActionView], keep: Keep, specs: Sequence[RecoveryPolicySpec]
+) -> list[tuple[datetime, ActionView]]:
+    """When each of those that are over is to go, the oldest first. What cool-downs and breakers count stays as long
+    as they last, and goes by its age alone: without it, a breaker would close, and a cool-down end, before its time."""
+    over = sorted((a for a in actions if a.status.phase.is_over), key=ended)
+    needed = _needed(over, specs)
+    surplus = [a.uid for a in over if a.uid not in needed][: max(0, len(over) - keep.max_actions)]
+    ttl = max(KEPT, timedelta(seconds=keep.ttl_seconds))
+    return [
+        (ended(a) + KEPT if a.uid in surplus else max(ended(a) + ttl, needed.get(a.uid, ended(a))), a) for a in over
+    ]
+
+
+def ended(action: ActionView) -> datetime:
+    """When an action that is over ended."""
+    return action.status.ended_at or action.created_at
+
+
+def _needed(over: Sequence[ActionView], specs: Sequence[RecoveryPolicySpec]) -> Mapping[str, datetime]:
+    """Uids of the acts that cool-downs and breakers count, each with the time until which one may last. Every policy
+    may select every object: what is kept too long harms nobody."""
+    default = Rails()
+    cooldown = min((s.cooldown_seconds for s in specs), default=default.cooldown_seconds)
+    longest = max((s.max_cooldown_seconds for s in specs), default=default.max_cooldown_seconds)
+    failures = max((s.breaker.failures for s in specs), default=default.breaker_failures)
+    open_seconds = max((s.breaker.open_seconds for s in specs), default=default.breaker_open_seconds)
+    doublings = 1 + (longest // max(1, cooldown)).bit_length()
+    until: dict[str, datetime] = {}
+
+    def need(acts: Sequence[ActionView], seconds: int) -> None:
+        for act in acts:
+            end = max(map(ended, acts)) + timedelta(seconds=seconds)
+            until[act.uid] = max(end, until.get(act.uid, end))
+
+    for acts in _by_target(over).values():
+        failed = past.unhelpful(acts)
+        need([*failed[-doublings:], *(a for a in (past.last(acts),) if a is not None)], longest)
+        for action in {a.spec.action for a in acts}:
+            need(past.unhelpful(a for a in acts if a.spec.action is action)[-failures:], open_seconds)
+    return until
+
+
+def _by_target(over: Iterable[ActionView]) -> Mapping[TargetKey, list[ActionView]]:
+    found: dict[TargetKey, list[ActionView]] = defaultdict(list)
+    for action in over:
+        if past.counts(action):
+            found[action.target].append(action)
+    return {target: past.acts_on(acts, target) for target, acts in found.items()}
