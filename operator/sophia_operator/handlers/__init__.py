@@ -11,6 +11,7 @@ from sophia_operator.handlers import (
     cache_tiers,
     children,
     connection_pools,
+    discovery,
     login,
     managed_services,
     model_routes,
@@ -42,6 +43,7 @@ class Worlds:
 def registry(worlds: Worlds, feed: Feed, reach: Reach, *, forbidden: Collection[Watched] = ()) -> kopf.OperatorRegistry:
     """Every handler of the operator, but for kinds that it may not watch: the framework ends when it is refused one."""
     made = kopf.OperatorRegistry()
+    discovery.install(forbidden)
     login.register(made, reach)
     managed_services.register(made, worlds.services, feed)
     if POOLS not in forbidden:
