@@ -51,7 +51,7 @@ async def ask_until_known(names: Collection[str], *, raw_event: Any, insights: A
 
 
 def _is_established(crd: Mapping[str, Any]) -> bool:
-    conditions = crd.get("status", {}).get("conditions", ())
+    conditions = (crd.get("status") or {}).get("conditions") or ()  # null at first
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 

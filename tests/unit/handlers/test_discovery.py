@@ -99,6 +99,7 @@ async def test_it_ends_with_a_word_when_the_kind_is_never_served(
         ("ADDED", crd(established=False)),
         ("ADDED", crd("somethingelse.example.com")),
         ("ADDED", {k: v for k, v in crd().items() if k != "status"}),
+        ("ADDED", crd() | {"status": {"conditions": None}}),
     ],
 )
 async def test_nothing_more_is_asked_for_what_need_not_be_there(
