@@ -53,6 +53,7 @@ def _replay(name: str, hours: float, seed: int) -> dict[str, Any]:
         "actsInStorms": sum(a.in_storm for a in acts),
         "helped": sum(a.verified == "Helped" for a in acts),
         "falseFires": sum(a.false_fire for a in acts),
+        "toldFalseFires": sum(a.told_false for a in acts),
         "gaveUp": world.gave_up,
         "recoverSeconds": [round(seconds, 1) for seconds in world.recovered],
         "statusWrites": world.status_writes,
@@ -61,7 +62,7 @@ def _replay(name: str, hours: float, seed: int) -> dict[str, Any]:
 
 
 def _whole(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    keys = ("faults", "acts", "actsInStorms", "helped", "falseFires", "gaveUp", "statusWrites")
+    keys = ("faults", "acts", "actsInStorms", "helped", "falseFires", "toldFalseFires", "gaveUp", "statusWrites")
     out: dict[str, Any] = {key: sum(part[key] for part in found.values()) for key in keys}
     out["recoverSeconds"] = [seconds for part in found.values() for seconds in part["recoverSeconds"]]
     out["msALook"] = max(part["msALook"] for part in found.values())

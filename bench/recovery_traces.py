@@ -8,6 +8,8 @@ from random import Random
 from typing import Final
 
 TARGETS: Final = 20
+#: Noise lasts so long on average, with an exponential tail.
+NOISE_SECONDS: Final = 6
 #: An act that is the right one helps in so many of 100 tries.
 _HELPS_PERCENT: Final = 97
 
@@ -53,16 +55,22 @@ def flapping(random: Random, hours: float) -> Trace:
 
 
 def ambient(random: Random, hours: float) -> Trace:
-    """Noise: each object is unwell for some seconds now and then, and once in a while for good."""
+    """Noise: each object is unwell for some seconds now and then, and once in a while for good. Noise has a tail: some
+    of it lasts long enough to be answered, and may go just when it is."""
     faults = []
     for target in range(TARGETS):
         at = random.expovariate(1 / 1800)
         while at < hours * 3600:
             real = random.random() < 0.1
-            lasts = float("inf") if real else random.uniform(1, 25)
+            lasts = float("inf") if real else random.expovariate(1 / NOISE_SECONDS)
             faults.append(Fault(target, at, at + lasts, cured_by=_cured(random) if real else None))
             at += (0 if real else lasts) + 60 + random.expovariate(1 / (7200 if real else 1800))
-    return Trace("ambient", "noise of 1-25 s on 20 objects; one in ten needs an act", hours * 3600, tuple(faults))
+    return Trace(
+        "ambient",
+        f"noise of {NOISE_SECONDS} s on average on 20 objects; one in ten needs an act",
+        hours * 3600,
+        tuple(faults),
+    )
 
 
 def correlated(random: Random, hours: float) -> Trace:

@@ -49,6 +49,8 @@ _SPEC: Final = RecoveryPolicySpec.model_validate(
         ],
     }
 )
+#: So long after the claim the target's own loop begins with an act.
+BEGINS_SECONDS: Final = 1.0
 #: Ended actions are looked back on for an hour, and for ladders as long as their incident is open.
 _KEPT: Final = timedelta(hours=2)
 
@@ -62,7 +64,12 @@ class Acted:
     began: float
     in_storm: bool
     verified: str | None = None
+    #: Position in the trace of the fault that was there as it was claimed.
+    fault: int | None = None
+    #: Whether that went by itself before the act was done, as the trace knows.
     false_fire: bool = False
+    #: Whether the operator said so: it sees only what was gone before the act began.
+    told_false: bool = False
 
 
 @dataclass
@@ -156,11 +163,11 @@ class World:
             trigger = action.spec.trigger
             began = (trigger.since - START).total_seconds() if trigger is not None else self.now
             stormy = any(first <= self.now <= last for first, last in self.trace.storms)
-            self.acts[action.name] = Acted(number, self.now, began, stormy)
+            self.acts[action.name] = Acted(number, self.now, began, stormy, fault=fault[0] if fault else None)
         if status.phase.is_over and action.name in self.acts:
             act = self.acts[action.name]
             act.verified = status.verified.value if status.verified is not None else status.phase.value
-            act.false_fire = status.false_fire
+            act.told_false = status.false_fire
             if act.verified == "Helped":
                 self.recovered.append(self.now - act.began)
 
@@ -169,8 +176,14 @@ class World:
         claimed = action.status.claimed_at
         if claimed is None or action.status.phase not in (ActionPhase.CLAIMED, ActionPhase.RUNNING):
             return None
+        begun = claimed + timedelta(seconds=BEGINS_SECONDS)
+        if self.at < begun:
+            return None
         takes = fault[1].takes if fault is not None else 1.0
-        done = (self.at - claimed).total_seconds() >= takes
+        done = (self.at - begun).total_seconds() >= takes
+        if done:
+            act = self.acts[action.name]
+            act.false_fire = fault is None or fault[0] != act.fault
         if done and fault is not None and fault[1].cured_by is not None:
             number, what = fault
             if LADDER.index(action.spec.action) >= (what.cured_by or 0):
@@ -180,7 +193,7 @@ class World:
             uid=action.uid,
             action=action.spec.action,
             phase=ActPhase.DONE if done else ActPhase.RUNNING,
-            started_at=claimed,
+            started_at=begun,
             ended_at=self.at if done else None,
         )
 
@@ -188,7 +201,7 @@ class World:
 def _symptoms(current: dict[int, tuple[int, Fault]], now: float) -> Symptoms:
     keys: tuple[TargetKey, ...] = tuple((TargetKind.CONNECTION_POOL, f"pool-{n}") for n in range(TARGETS))
     signs = (
-        Sign(True, now - current[n][1].begins, "a statement runs for long") if n in current else Sign(False)
+        Sign(True, now - current[n][1].begins, "a statement runs for long", ages=True) if n in current else Sign(False)
         for n in range(TARGETS)
     )
     return Symptoms(
