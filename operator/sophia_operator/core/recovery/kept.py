@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from sophia_operator.api.recovery_action_status import Verified
 from sophia_operator.api.recovery_policy import Keep, RecoveryPolicySpec
 from sophia_operator.core.recovery import past
 from sophia_operator.core.recovery.rails import Rails
@@ -66,6 +67,10 @@ def _needed(over: Sequence[ActionView], specs: Sequence[RecoveryPolicySpec]) -> 
         need([*failed[-doublings:], *(a for a in (past.last(acts),) if a is not None)], longest)
         for action in {a.spec.action for a in acts}:
             need(past.unhelpful(a for a in acts if a.spec.action is action)[-failures:], open_seconds)
+        # Without the one that helped last, failures before it would count again.
+        well = next((a for a in reversed(acts) if a.status.verified is Verified.HELPED), None)
+        if well is not None:
+            until[well.uid] = max(until[a.uid] for a in acts if a.uid in until)
     return until
 
 

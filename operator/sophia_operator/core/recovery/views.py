@@ -72,6 +72,8 @@ class Sign:
     #: How bad it is, in the symptom's own unit: more is worse.
     value: float | None = None
     message: str = ""
+    #: Whether the value is a time, in seconds, which rises as time passes.
+    ages: bool = False
 
 
 @dataclass(frozen=True, slots=True)

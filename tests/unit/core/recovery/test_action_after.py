@@ -40,6 +40,8 @@ from tests.support.symptom_scene import at
         ("Verifying", 59.9, done(), YES, ("Verifying", "Verifying")),
         ("Verifying", 60, done(), YES, ("Failed", "NoChange")),
         ("Verifying", 60, done(), WORSE, ("Failed", "Worse")),
+        ("Verifying", 60, done(), Sign(True, 65.0, "", ages=True), ("Failed", "NoChange")),
+        ("Verifying", 60, done(), Sign(True, 72.0, "", ages=True), ("Failed", "Worse")),
         ("Verifying", 60, done(), UNTOLD, ("Failed", "NoChange")),
         ("Verifying", 60, done(well=False), NO, ("Failed", "NoChange")),
         ("Verifying", 60, done(well=None), NO, ("Failed", "NoChange")),

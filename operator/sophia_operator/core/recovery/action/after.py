@@ -12,7 +12,7 @@ from sophia_operator.core.recovery.action.evidence import evidence
 from sophia_operator.core.recovery.action.steps import Look, Step
 from sophia_operator.core.recovery.rails import rails_of
 from sophia_operator.core.recovery.role_health import healthy_by_role
-from sophia_operator.core.recovery.views import CrashingPod
+from sophia_operator.core.recovery.views import CrashingPod, Sign
 from sophia_operator.core.words import clock, span
 
 #: A symptom whose value rose by so much became worse.
@@ -154,12 +154,17 @@ def _judge(look: Look, changes: dict[str, Any], words: str) -> Step:
         and sign.value is not None
         and before is not None
         and before.value is not None
-        and sign.value > float(before.value) * _WORSE
+        and sign.value > _expected(float(before.value), sign, look.now - before.at) * _WORSE
     )
     verified = Verified.WORSE if worse else Verified.NO_CHANGE
     reason = Reason.WORSE if worse else Reason.NO_CHANGE
     said = f"{words}: {sign.message}" if sign is not None and sign.message else words
     return _end(look, ActionPhase.FAILED, reason, said, **{**changes, "verified": verified, "gone_since": None})
+
+
+def _expected(before: float, sign: Sign, passed: timedelta) -> float:
+    """What the value is now when the act changed nothing."""
+    return before + passed.total_seconds() if sign.ages else before
 
 
 def _end(look: Look, phase: ActionPhase, reason: Reason, message: str, **changes: Any) -> Step:

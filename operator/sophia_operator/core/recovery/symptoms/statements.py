@@ -28,4 +28,4 @@ def slowest(statements: Iterable[RunningStatement], threshold: int | None, now: 
     more = f"; {count(len(late), 'statement')} in all take too long" if len(late) > 1 else ""
     # The time of its beginning, and not how long it runs: that would be something new at each look.
     began = clock(worst.since, now)
-    return Sign(True, round(seconds, 1), f"process {worst.pid} runs a statement since {began}{blocks}{more}")
+    return Sign(True, round(seconds, 1), f"process {worst.pid} runs a statement since {began}{blocks}{more}", ages=True)
