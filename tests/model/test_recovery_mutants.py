@@ -68,6 +68,7 @@ MUTANTS: Final = (
     Mutant("cools down for as long each time", 0, "guards", "* 2**tries", ""),
     Mutant("never opens its breaker", 22, "guards", "_breaker, _budget,", "_budget,"),
     Mutant("opens its breaker late", 22, "guards", "< rails.breaker_failures:", "<= rails.breaker_failures:"),
+    Mutant("counts gaps as if it had lasted", 176, "track", ', "present_since": now', ""),
     Mutant("answers at once", 1, "answers", "_untold, _new, _told", "_untold, _told"),
     Mutant("acts on what cannot be seen", 35, "answers", "_held, _untold, _new", "_held, _new"),
     Mutant("acts on what is gone", 13, "action.before", "sign.present is False:", "False:"),

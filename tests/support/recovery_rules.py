@@ -47,12 +47,19 @@ class Rules:
 
     #: When a storm was last to be seen, by the policy's name.
     stormy: dict[str, datetime] = field(default_factory=dict)
+    #: Since when each symptom is there without a break.
+    there: dict[tuple[TargetKey, Symptom], datetime] = field(default_factory=dict)
     names: dict[str, NewAction] = field(default_factory=dict)
     claims: int = 0
     helped: int = 0
 
     def looked(self, scenery: Scenery) -> None:
-        """The world after each change: when so much is wrong that nobody may act."""
+        """The world after each change: what is wrong since when, and when that is so much that nobody may act."""
+        for key, sign in scenery.signs.items():
+            if sign:
+                self.there.setdefault(key, scenery.now)
+            elif sign is False:
+                self.there.pop(key, None)
         for policy in scenery.policies:
             if self._over(policy, scenery):
                 self.stormy[policy.name] = scenery.now
@@ -107,8 +114,9 @@ class Rules:
         helped = any(a.status.verified is Verified.HELPED for a in same)
         tries = sum(a.spec.action is spec.action for a in failed)
         _must(helped or tries < sum(s.action is spec.action for s in rule.escalation), f"{new.name} was tried before")
-        _must(scenery.now - trigger.since >= timedelta(seconds=rule.for_seconds), f"{new.name} came too soon")
         _must(scenery.signs[target, trigger.symptom] is True, f"{new.name} answers what is not there")
+        lasts = scenery.now - self.there[target, trigger.symptom]
+        _must(lasts >= timedelta(seconds=rule.for_seconds), f"{new.name} came too soon")
         _must(64 > len(new.name) > 0 and new.name.replace("-", "a").isalnum(), f"{new.name} is no name")
         mode = self._mode(target, trigger.symptom, spec.action, scenery)
         made_as = Mode.DRY_RUN if spec.dry_run else Mode.APPROVE if spec.approval_required else Mode.AUTO

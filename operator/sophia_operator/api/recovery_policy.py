@@ -72,7 +72,10 @@ class Rule(ApiModel):
 
     symptom: Symptom = Field(description="What may be wrong.")
     for_seconds: int = Field(
-        30, ge=0, le=86_400, description="Time that the symptom must last before it is answered, in seconds."
+        30,
+        ge=0,
+        le=86_400,
+        description="Time that the symptom must last without a break before it is answered, in seconds.",
     )
     clear_seconds: int = Field(
         30, ge=0, le=86_400, description="Time without it before the incident is over, in seconds."

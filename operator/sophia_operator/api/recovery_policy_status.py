@@ -42,6 +42,10 @@ class SymptomStatus(ApiModel):
     name: ObjectName = Field(description="Name of the object.")
     symptom: Symptom = Field(description="What is wrong.")
     since: Timestamp = Field(description="When it was first seen: tells the incident from every other one.")
+    #: Absent while it was never gone.
+    present_since: Timestamp | None = Field(
+        None, description="Since when it is there again, when it was gone in between; it must last from then on."
+    )
     #: Absent while the symptom is there.
     gone_since: Timestamp | None = Field(None, description="Since when it is not seen any more.")
     value: UnsignedDecimalString | None = Field(None, description="How bad it was when it was written down.")

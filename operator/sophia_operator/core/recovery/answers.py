@@ -117,7 +117,7 @@ def _held(asked: _Question) -> Answer | None:
 
 
 def _new(asked: _Question) -> Answer | None:
-    since = asked.case.incident.since
+    since = asked.case.incident.present_since or asked.case.incident.since
     ripe = since + timedelta(seconds=asked.case.rule.for_seconds)
     if asked.scene.now >= ripe:
         return None

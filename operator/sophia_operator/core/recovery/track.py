@@ -61,7 +61,9 @@ def _tracked(
     if sign.present:
         if before is None:
             return _new(seen, sign, now)
-        return before if before.gone_since is None else before.model_copy(update={"gone_since": None})
+        if before.gone_since is None:
+            return before
+        return before.model_copy(update={"gone_since": None, "present_since": now})
     if before is None:
         return None
     rule = rule_of(policy, seen.symptom)

@@ -47,6 +47,16 @@ def test_an_incident_goes_on(
     assert (found.since, found.gone_since) == (at(since), at(gone) if gone is not None else None)
 
 
+def test_it_lasts_since_it_was_gone_for_the_last_time() -> None:
+    back = tracked(scene.incident(3, gone_since=at(7)), YES, 9)
+    assert back is not None
+    assert (back.since, back.present_since) == (at(3), at(9))
+    for sign in (YES, UNTOLD, NO):
+        found = tracked(back, sign, 12)
+        assert found is not None
+        assert found.present_since == at(9)
+
+
 @pytest.mark.parametrize(
     ("known", "sign", "now"),
     [(None, NO, 7), (None, UNTOLD, 7), (scene.incident(3, gone_since=at(7)), NO, 37)],
