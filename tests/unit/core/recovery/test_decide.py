@@ -11,6 +11,7 @@ import pytest
 from sophia_operator.api.recovery_policy_status import MAX_SYMPTOMS, RecoveryPolicyStatus, SymptomStatus
 from sophia_operator.api.recovery_values import Symptom, TargetKind
 from sophia_operator.core.decision import Done, RequeueAfter
+from sophia_operator.core.recovery.decide import decide
 from sophia_operator.core.recovery.decision import Decisions
 from sophia_operator.core.recovery.views import ActionView, History, PolicyView, Symptoms
 from tests.support import recovery_scene as scene
@@ -40,7 +41,7 @@ def test_a_symptom_that_comes_and_goes_is_answered_only_once_it_stays() -> None:
     """With gaps shorter than `clearSeconds` it is one incident, older than `forSeconds`, and has not lasted."""
     back = scene.incident(0, present_since=at(55))
     policy = replace(scene.policy("pools", RULE), status=RecoveryPolicyStatus(symptoms=[back]))
-    early, late = (scene.decide(scene.lost(policy), (policy,), History(), at(now)) for now in (84.9, 85))
+    early, late = (decide(scene.lost(policy), (policy,), History(), at(now)) for now in (84.9, 85))
     assert (first(early).reason, first(early).since, early.create) == ("SymptomIsNew", at(0), ())
     assert [new.spec.action.value for new in late.create] == ["Reconnect"]
 
