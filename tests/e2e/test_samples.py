@@ -51,6 +51,8 @@ def test_samples_serve_and_the_plugin_shows_how_one_changes(
     assert "Ready: " in kubectl("sophia", "pool", "orders")
     # The model that answered first serves first: the better one follows by a failback, which is tested elsewhere.
     assert re.search(r"serves +(large|small)\b", kubectl("sophia", "model", "chat"))
+    kubectl("wait", "--for=condition=Ready", "recoverypolicy/careful", "--timeout=60s")
+    assert re.search(r"targets +5\b", kubectl("sophia", "recovery", "explain", "careful"))
     assert "hello-1 is what the spec asks for" in kubectl("sophia", "status", "hello", "--wait")
     wait_reachable(gateway, _HOST)
     hello = Service(cluster, "hello", _NAMESPACE)
