@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import pytest
-import yaml
 
 from sophia_operator.api.schema.crd import object_schema
 from sophia_operator.api.schema.kinds import KINDS
@@ -41,7 +41,8 @@ def home(api: Api, crds: dict[str, Object]) -> str:
 
 
 def _offline(document: Object) -> set[str]:
-    return {finding.path for finding in check_text(yaml.safe_dump(document), "file").findings}
+    # JSON is YAML, and is written in no time.
+    return {finding.path for finding in check_text(json.dumps(document), "file").findings}
 
 
 @pytest.mark.parametrize(("document", "mutation"), _cases("spec") + _cases("status"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Final
@@ -15,6 +16,8 @@ Path = tuple[str | int, ...]
 
 # More values than any object that etcd stores can hold: a few aliases can stand for billions.
 MAX_VALUES: Final = 500_000
+#: Deeper than any schema; what reads nodes into each other would run out of stack, in C without a word.
+MAX_DEPTH: Final = 200
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Document:
 def read_documents(text: str) -> Iterator[Document]:
     """Yield the documents of a file that are not empty. Raises `SourceError`."""
     try:
+        _check_depth(text)
         for node in yaml.compose_all(text, Loader=_Loader):
             document = Document(None, {(): _position(node.start_mark)})
             value = _Reader(document).read(node, ())
@@ -75,13 +79,27 @@ def read_documents(text: str) -> Iterator[Document]:
         raise SourceError(Position(1, 1), f"not valid YAML: {error}") from error
 
 
-class _Loader(yaml.SafeLoader):
+#: The parser in C is five times as fast as the one in Python; a build of PyYAML may lack it.
+_Safe: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Safe):  # type: ignore[misc]  # one of two classes
     """Leaves times as the text they are: JSON, which the API speaks, has no times."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own form
         first: [pair for pair in resolvers if pair[0] != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    # What is no YAML is told by those who read it, after what stands before it.
+    with suppress(yaml.YAMLError):
+        for event in yaml.parse(text, Loader=_Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise SourceError(_position(event.start_mark), f"not valid here: nested more than {MAX_DEPTH} deep")
 
 
 class _Reader:
@@ -142,5 +160,5 @@ class _Reader:
         return value
 
 
-def _position(mark: yaml.Mark | None) -> Position:
+def _position(mark: Any) -> Position:
     return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sophia_operator.cli.yaml_source import Document, Position, SourceError, read_documents
+from sophia_operator.cli.yaml_source import MAX_DEPTH, Document, Position, SourceError, read_documents
 
 
 def only(text: str) -> Document:
@@ -86,3 +86,13 @@ def test_aliases_that_stand_for_billions_of_values_are_refused_soon() -> None:
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
     with pytest.raises(SourceError, match="too large"):
         list(read_documents("\n".join(lines)))
+
+
+@pytest.mark.parametrize("brackets", ["[]", "{}"])
+def test_what_is_nested_too_deeply_is_refused_where_it_is(brackets: str) -> None:
+    opening, closing = ("[", "]") if brackets == "[]" else ("{a: ", "}")
+    whole = opening * (MAX_DEPTH - 1) + "1" + closing * (MAX_DEPTH - 1)
+    assert only(f"x:\n  {whole}").value["x"]
+    with pytest.raises(SourceError, match=f"nested more than {MAX_DEPTH} deep") as caught:
+        list(read_documents("x:\n  " + opening * 100_000 + closing * 100_000))
+    assert caught.value.position.line == 2
