@@ -287,7 +287,8 @@ class Condition(ApiModel):
 
 def find(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
     """The condition of that type, if there."""
-    return next((c for c in conditions if c.type == kind.value), None)
+    wanted = kind.value  # not once an item: reading the value of an enum's member is slow
+    return next((c for c in conditions if c.type == wanted), None)
 
 
 def is_true(conditions: Iterable[Condition], kind: ConditionType) -> bool:
@@ -328,16 +329,15 @@ class Author:
 
 def drop(conditions: Iterable[Condition], kind: ConditionType) -> list[Condition]:
     """The list without that condition."""
-    return [c for c in conditions if c.type != kind.value]
+    unwanted = kind.value
+    return [c for c in conditions if c.type != unwanted]
 
 
 def violations(conditions: Iterable[Condition], generation: int) -> list[str]:
-    """What is wrong with a list of conditions; empty when nothing is. Every status that a test "
-    "makes goes through it."""
+    """What is wrong with a list of conditions; empty when nothing is. Statuses that tests make all go through it."""
     items = list(conditions)
     types = [c.type for c in items]
-    known = {t.value for t in ConditionType}
-    out = [f"condition type {t} is not known" for t in types if t not in known]
+    out = [f"condition type {t} is not known" for t in types if t not in _TYPES]
     out += [f"condition {t} is there twice" for t in sorted({t for t in types if types.count(t) > 1})]
     if ConditionType.READY.value not in types:
         out.append("Ready is missing")
@@ -349,11 +349,14 @@ def violations(conditions: Iterable[Condition], generation: int) -> list[str]:
             out.append(f"{abnormal.value} is there but not true")
     if is_true(items, ConditionType.STALLED) and not find(items, ConditionType.STALLED).message:  # type: ignore[union-attr]
         out.append("Stalled without a message")
-    reasons = {r.value for r in Reason}
-    out += [f"reason {c.reason} of {c.type} is not known" for c in items if c.reason not in reasons]
+    out += [f"reason {c.reason} of {c.type} is not known" for c in items if c.reason not in _REASONS]
     out += [
         f"{c.type} speaks of generation {c.observed_generation}, the object is at {generation}"
         for c in items
         if c.observed_generation > generation
     ]
     return out
+
+
+_TYPES: Final = frozenset(kind.value for kind in ConditionType)
+_REASONS: Final = frozenset(reason.value for reason in Reason)
