@@ -1,4 +1,4 @@
-"""A pool's reconnects and pauses on every way that Hypothesis finds; and that the rules catch wrong planners.
+"""A pool's reconnects, pauses and acts of recovery on every way that Hypothesis finds; and that rules catch wrong ones.
 
 The operator starts anew, commands and writes get lost, the server goes, comes back, and moves, instances come and go,
 do not answer, or carry nothing out. Rules are judged in `tests.support.pool_world`.
@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from sophia_operator.api.recovery_values import Action
 from sophia_operator.core.pool.findings import ServerRole
 from tests.support.pool_world import BrokenError, World
 
-EXAMPLES: Final = int(os.environ.get("POOL_MODEL_EXAMPLES", "100"))
+EXAMPLES: Final = int(os.environ.get("POOL_MODEL_EXAMPLES", "60"))
+_ACTIONS: Final = (Action.RECONNECT, Action.CANCEL_STATEMENT, Action.REFRESH_PLANS, Action.LIMIT_CONNECTIONS)
 #: A pause ends by itself after 120 s, and one look of five later at most, with the time that passes take.
 LONGEST_PAUSE: Final = 120 + 5 + 2
 #: From when everybody obeys and the server stands, so many looks at it are enough.
@@ -104,6 +107,22 @@ class PoolMachine(RuleBasedStateMachine):
         for link in self.bouncer(data).links:
             link.busy_until = self.world.now + seconds
 
+    # -- recovery
+
+    @rule(action=st.sampled_from(_ACTIONS))
+    @precondition(lambda self: len(self.world.requests) < 12)
+    def recovery_asks(self, action: Action) -> None:
+        self.world.ask(action)
+
+    @rule()
+    @precondition(lambda self: bool(self.world.requests))
+    def recovery_action_is_deleted(self) -> None:
+        self.world.requests.pop(0)
+
+    @rule(pid=st.integers(1, 3), blocks=st.integers(0, 2))
+    def statement_runs(self, pid: int, blocks: int) -> None:
+        self.world.statement(pid, blocks)
+
     # -- the operator and the user
 
     @rule()
@@ -151,7 +170,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.everybody_obeys()
 
 
-TestPool = PoolMachine.TestCase
+TestPool = pytest.mark.timeout(600)(PoolMachine.TestCase)
 TestPool.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=30,

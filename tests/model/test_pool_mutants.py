@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from sophia_operator.core.pool import pause, reconnect, verify
+from sophia_operator.core.pool import pause, reconnect, triggers, verify
 from sophia_operator.core.pool import roles as pool_roles
 from sophia_operator.core.pool.findings import ServerRole, Verb
 from sophia_operator.core.pool.verify import Standing, Verdict
@@ -122,6 +122,23 @@ def checks_see_more(world: World) -> None:
     _rest(world)
 
 
+def not_ready_as_it_moves(world: World) -> None:
+    """An instance takes a connection, is not ready as the server moves a second later, and comes back after that."""
+    away = next(iter(world.bouncers.values()))
+    away.fickle = True  # else the connection for checks, which is as old, tells
+    for link in away.links:
+        link.made = world.now
+    world.run(1)
+    away.ready = False
+    world.move(old_lives=True)
+    world.watch_breaks()
+    world.run(20)
+    assert world.view.status.reconnect is None
+    assert world.view.status.reconnects[-1].unverified == [away.name]
+    away.ready = True
+    _rest(world)
+
+
 def demoted(world: World) -> None:
     """The server is demoted, answers, and stays so for a while."""
     world.move(old_lives=True)
@@ -158,7 +175,7 @@ def moves_in_mid_verification(world: World) -> None:
 SCRIPTS: Final = (
     moves, two_primaries, moves_with_long_transactions, an_instance_is_deaf, deaf_in_a_pause, pauses,
     pauses_as_an_instance_comes, goes_out, commands_are_lost, checks_see_more, demoted, flaps,
-    moves_in_mid_verification,
+    not_ready_as_it_moves, moves_in_mid_verification,
 )  # fmt: skip
 
 
@@ -215,6 +232,7 @@ MUTANTS: Final = (
     Mutant("takes SELECT 1 for health", demoted, pool_roles, "is_right", lambda *_: True, ""),
     Mutant("takes looks from before", checks_see_more, verify, "_since", _looks_from_before, "still holds"),
     Mutant("takes failed commands for done", checks_see_more, verify, "told_at", _failed_ones_count, "holds"),
+    Mutant("forgets who was not ready", not_ready_as_it_moves, triggers, "_was_missed", lambda *_: None, "holds"),
     Mutant("does not see another identity", two_primaries, pool_roles, "one_server", lambda _: False, "holds"),
 )
 

@@ -11,7 +11,10 @@ from typing import Any, Final
 
 from sophia_operator.api.conditions import violations
 from sophia_operator.api.connection_pool_status import ConnectionPoolStatus, PauseStatus, ReconnectPhase
+from sophia_operator.api.recovery_action_status import ActPhase
+from sophia_operator.api.recovery_values import Action
 from sophia_operator.core.decision import RequeueAfter
+from sophia_operator.core.pool.activity import Activity, Session
 from sophia_operator.core.pool.advance import advance
 from sophia_operator.core.pool.decision import PoolDecision
 from sophia_operator.core.pool.findings import (
@@ -27,7 +30,18 @@ from sophia_operator.core.pool.findings import (
     Verb,
 )
 from sophia_operator.core.pool.needs import needs
+from sophia_operator.core.pool.shares import share
+from sophia_operator.core.pool.tasks import (
+    Acted,
+    Analyzed,
+    AnalyzeFinding,
+    AnalyzeTask,
+    Cancelled,
+    CancelResult,
+    ServerTask,
+)
 from sophia_operator.core.pool.views import InstanceView, Kept, PoolObserved
+from sophia_operator.core.recovery.views import ActRequest
 from tests.support.pool_scene import HASH, at, console, failure, observed, pool, server, spec, through
 
 #: A pass takes at least so long.
@@ -130,6 +144,10 @@ class World:
         self.told: list[str] = []
         self.hosts = 1
         self.ended = 0
+        self.requests: list[ActRequest] = []
+        self.asked = 0
+        self.sessions: list[Session] = []
+        self.analyzed: list[str] = []
         for _ in range(instances):
             self.come()
 
@@ -163,6 +181,18 @@ class World:
         """The operator forgets what it did not write down."""
         self.kept = Kept()
 
+    def ask(self, action: Action) -> None:
+        """Recovery asks for something."""
+        self.asked += 1
+        uid = f"uid-{self.asked}"
+        self.requests.append(ActRequest(f"act-{self.asked}", uid, action, claimed_at=at(self.now), may_begin=True))
+
+    def statement(self, pid: int, blocks: int) -> None:
+        """A session runs a statement that is old already; what that process did before is over."""
+        began = at(self.now - 40)
+        made = Session(pid, "app", "10.2.0.1", began, began, False, False, blocks, "SELECT", str(pid))
+        self.sessions = [s for s in self.sessions if s.pid != pid] + [made]
+
     # -- the operator
 
     def seen(self) -> PoolObserved:
@@ -170,7 +200,7 @@ class World:
             InstanceView(b.name, b.uid, f"10.2.0.{b.name[-1]}", b.ready, b.terminating, True, HASH)
             for b in self.bouncers.values()
         )
-        return replace(observed(instances=there), kept=self.kept)
+        return replace(observed(instances=there), kept=self.kept, acts=tuple(self.requests))
 
     def look(self) -> None:
         """Everything that is due."""
@@ -190,7 +220,8 @@ class World:
         self.kept = replace(self.kept, instances=found)
 
     def _server(self) -> Any:
-        return server(self.host.identity, self.host.role) if self.host.up else failure()
+        activity = Activity(tuple(self.sessions))
+        return server(self.host.identity, self.host.role, activity=activity) if self.host.up else failure()
 
     def _instance(self, b: Bouncer, full: bool, before: InstanceFinding | None) -> InstanceFinding:
         if b.silent:
@@ -202,6 +233,7 @@ class World:
             servers_active=len(b.links),
             servers_idle=0,
             clients_waiting=0 if b.links else 1,
+            pool_size=share(self.view.spec, self.view.status.size).size,
         )
         reached, reached_at = (before.through, before.through_at) if before is not None else (None, None)
         if full:
@@ -236,6 +268,10 @@ class World:
             self._judge_end(before)
         for command in decision.commands:
             self._give(command)
+        for task in decision.tasks:
+            self._do(task)
+        over = {a.uid for a in self.view.status.acts if a.phase is not ActPhase.RUNNING}
+        self.requests = [replace(r, may_begin=r.may_begin and r.uid not in over) for r in self.requests]
         assert isinstance(decision.next, RequeueAfter)
         return decision.next.seconds
 
@@ -251,6 +287,29 @@ class World:
         results = {**self.kept.commands, (command.instance, command.verb.value): CommandResult(at(self.now), failed)}
         self.kept = replace(self.kept, commands=results)
 
+    def _do(self, task: ServerTask) -> None:
+        act = next((a for a in self.view.status.acts if a.uid == task.act), None)
+        if act is None or act.phase is not ActPhase.RUNNING:
+            raise BrokenError(f"{task} before its act was written down, or after it was over")
+        acted = self.kept.acted
+        if isinstance(task, AnalyzeTask):
+            if task.act in self.analyzed:
+                raise BrokenError(f"ANALYZE twice for {task.act}")
+            self.analyzed.append(task.act)
+            answer = Analyzed(("public.item",)) if self.host.up else failure()
+            found = {**acted.analyses, task.act: AnalyzeFinding(at(self.now), answer)}
+            self.kept = replace(self.kept, acted=Acted(acted.cancels, found))
+            return
+        if f"process {task.pid}," not in (act.subject or ""):
+            raise BrokenError(f"{task}, and the act is about {act.subject}")
+        left = [s for s in self.sessions if (s.pid, s.started_at, s.since) != (task.pid, task.started_at, task.since)]
+        there = len(left) < len(self.sessions)
+        self.sessions = left
+        before = acted.cancels.get(task.act)
+        told = there or (before is not None and before.told)
+        result = CancelResult(at(self.now), Cancelled.TOLD if there else Cancelled.GONE, told)
+        self.kept = replace(self.kept, acted=Acted({**acted.cancels, task.act: result}, acted.analyses))
+
     def run(self, seconds: float) -> None:
         """Time goes by."""
         end = self.now + seconds
@@ -264,7 +323,10 @@ class World:
         if bouncer.terminating:
             raise BrokenError(f"{command} to an instance that is on its way out")
         reconnect, pause = status.reconnect, status.pause
-        if command.verb is Verb.RECONNECT and (reconnect is None or reconnect.phase is ReconnectPhase.WAITING):
+        # New plans need new connections: that the statistics are new stands in the act by then.
+        plans = any(a.action is Action.REFRESH_PLANS and a.phase is ActPhase.RUNNING and a.did for a in status.acts)
+        waits = reconnect is None or reconnect.phase is ReconnectPhase.WAITING
+        if command.verb is Verb.RECONNECT and waits and not plans:
             raise BrokenError(f"{command} before the state that says so was written down")
         if command.verb is Verb.KILL:
             if reconnect is None or reconnect.server_at is None or reconnect.attempt <= 3:
@@ -291,6 +353,9 @@ class World:
         status = self.view.status
         if status.reconnect is not None:
             raise BrokenError(f"still reconnecting: {status.reconnect}")
+        open_ones = [a for a in status.acts if a.phase is ActPhase.RUNNING]
+        if open_ones or any(r.may_begin for r in self.requests):
+            raise BrokenError(f"acts are not over: {open_ones}, asked for {self.requests}")
         for bouncer in self.bouncers.values():
             if bouncer.terminating:
                 continue

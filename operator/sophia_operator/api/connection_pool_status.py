@@ -146,6 +146,12 @@ class PastReconnect(ApiModel):
     ended_at: Timestamp = Field(description="When every instance was verified.")
     server_at: Timestamp | None = Field(None, description="When a server of the right role was first seen.")
     attempts: int = Field(ge=1, description="Number of tries.")
+    unverified: list[ObjectName] = Field(
+        default_factory=list,
+        max_length=64,
+        json_schema_extra=ATOMIC_LIST,
+        description="Instances that were not ready, and were not told: those that come back with old connections are.",
+    )
 
 
 class StatementInsight(ApiModel):

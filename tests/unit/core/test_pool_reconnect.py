@@ -176,7 +176,8 @@ def test_it_is_over_when_all_are_right_after_that() -> None:
     assert over.status is None
     assert over.past is not None
     assert over.past.model_dump() == {
-        "cause": "x", "started_at": at(0), "ended_at": at(2.5), "server_at": at(1), "attempts": 1
+        "cause": "x", "started_at": at(0), "ended_at": at(2.5), "server_at": at(1), "attempts": 1,
+        "unverified": [],
     }  # fmt: skip
     assert [n.reason for n in over.notices] == ["Reconnected"]
 

@@ -35,7 +35,7 @@ from sophia_operator.core.decision import EventType, Notice
 from sophia_operator.core.pool import roles
 from sophia_operator.core.pool.findings import Command, Server, Verb
 from sophia_operator.core.pool.pause import wants_pause
-from sophia_operator.core.pool.sight import AGAIN_SECONDS, console_of, may_tell, server_of, serving, told_at
+from sophia_operator.core.pool.sight import AGAIN_SECONDS, console_of, may_tell, reachable, server_of, serving, told_at
 from sophia_operator.core.pool.triggers import Cause, cause_of
 from sophia_operator.core.pool.verify import Standing, Verdict, verdict
 from sophia_operator.core.pool.views import InstanceView, PoolObserved
@@ -49,6 +49,7 @@ DRAIN_SECONDS: Final = 5.0
 LONGEST_TRY_SECONDS: Final = 60.0
 #: So many tries must have failed before clients are cut off.
 TRIES: Final = 3
+_MOST_UNVERIFIED: Final = 64
 _WAITS: Final = 6  # until the longest wait is reached
 
 
@@ -231,6 +232,7 @@ def _over(scene: _Scene, reconnect: ReconnectStatus) -> Reconnect:
         ended_at=scene.now,
         server_at=reconnect.server_at,
         attempts=reconnect.attempt,
+        unverified=[i.name for i in reachable(scene.observed) if not i.ready][:_MOST_UNVERIFIED],
     )
     took = span(scene.now - reconnect.started_at)
     message = f"the server was verified through every instance, {took} after this: {reconnect.cause}"

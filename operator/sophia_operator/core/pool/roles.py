@@ -82,6 +82,12 @@ def stale_connections(spec: ConnectionPoolSpec, console: Console, since: datetim
     return sum(1 for c in client_connections(console) if not c.closing and c.connected_at < oldest)
 
 
+def old_connections(console: Console, before: datetime) -> int:
+    """Connections that clients may still be given, and that may have been made before that time."""
+    newest = before + timedelta(seconds=CLOCK_SECONDS)
+    return sum(1 for c in client_connections(console) if not c.closing and c.connected_at <= newest)
+
+
 def elsewhere(server: Server, console: Console, comparable: bool) -> int:
     """Connections that clients may still be given, to another address than the server's.
 
