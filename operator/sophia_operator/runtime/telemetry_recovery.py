@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.recovery_action_status import ActionPhase, Verified
+from sophia_operator.api.recovery_policy import RecoveryPolicySpec
 from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus, Verdict
 from sophia_operator.api.recovery_values import Action
 from sophia_operator.core.recovery.views import ActionView
@@ -72,22 +73,39 @@ class RecoveryTelemetry:
         #: Actions that wait for approval.
         self._awaiting: set[Place] = set()
         self._policies: set[Place] = set()
+        #: Labels of counters that were begun.
+        self._begun: set[tuple[str, str, str]] = set()
         self._actions: set[Place] = set()
 
     def started(self) -> None:
         """A policy has a loop now."""
         self._count.inc()
 
-    def policy_seen(self, namespace: str, name: str, status: RecoveryPolicyStatus) -> None:
-        """A policy is as its status says."""
+    def policy_seen(self, namespace: str, name: str, spec: RecoveryPolicySpec, status: RecoveryPolicyStatus) -> None:
+        """A policy is as its spec and status say."""
         place = (namespace, name)
         self._policies.add(place)
+        self._begin(namespace, spec)
         self._storm.labels(*place).set(1 if status.storm is not None else 0)
         self._gave_up.labels(*place).set(sum(s.verdict is Verdict.GAVE_UP for s in status.symptoms))
         self._held.labels(*place).set(sum(s.reason == Reason.BREAKER_OPEN.value for s in status.symptoms))
         self._open.labels(*place).set(len(status.symptoms))
         self._targets.labels(*place).set(status.targets)
         self._sick.labels(*place).set(status.symptomatic)
+
+    def _begin(self, namespace: str, spec: RecoveryPolicySpec) -> None:
+        """Counters of acts that the policy may do begin at 0 before the first: `increase` does not see how a series
+        begins, and would miss that act."""
+        for rule in spec.rules:
+            for step in rule.escalation:
+                labels = (namespace, step.action.value, rule.symptom.value)
+                if step.action is Action.NOTIFY or labels in self._begun:
+                    continue
+                self._begun.add(labels)
+                for result in _ENDS:
+                    self._acts.labels(*labels, result)
+                self._false.labels(*labels)
+                self._again.labels(*labels)
 
     def forget_policy(self, namespace: str, name: str) -> None:
         """A policy is gone."""
@@ -143,8 +161,11 @@ class RecoveryTelemetry:
             return
         for metric in (self._acts, self._false, self._again, self._seconds, self._waiting):
             metric.remove_by_labels({"namespace": namespace})
+        self._begun = {labels for labels in self._begun if labels[0] != namespace}
 
 
+#: How an act of a policy ends.
+_ENDS: Final = ("Helped", "NoChange", "Worse", "Failed", "Unknown")
 _RESULTS: Final = {ActionPhase.SUCCEEDED: "Done"}
 
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus
 from sophia_operator.core.recovery.views import ActionView
 from sophia_operator.runtime.telemetry_recovery import RecoveryTelemetry
-from tests.support.recovery_scene import act
+from tests.support.recovery_scene import act, policy, rule
 from tests.support.symptom_scene import at
 
 
@@ -31,6 +31,7 @@ class Scrape:
         return {s.name for s in found if not s.name.endswith("_created")}
 
 
+SPEC = policy().spec
 ACT = {"namespace": "shop", "action": "Reconnect", "symptom": "ConnectionLost"}
 
 
@@ -98,7 +99,7 @@ def test_who_waits_for_a_person_is_known_after_a_restart_as_well() -> None:
 @pytest.mark.parametrize("last", ["policy", "action"])
 def test_series_go_with_the_last_policy_and_action(last: str) -> None:
     made = Scrape()
-    made.telemetry.policy_seen("shop", "pools", RecoveryPolicyStatus())
+    made.telemetry.policy_seen("shop", "pools", SPEC, RecoveryPolicyStatus())
     made.telemetry.action_changed(act("act", "Verifying"), ended("Succeeded", status={"verified": "Helped"}))
     made.telemetry.action_seen(act("act", "AwaitingApproval"))
     assert len(made.series()) > 8
@@ -121,3 +122,31 @@ def test_what_a_person_asked_for_without_a_policy_leaves_nothing_behind() -> Non
     assert made.value("acts_total", namespace="shop", action="Reconnect", symptom="None", result="Done") == 1
     made.telemetry.forget_action("shop", "act")
     assert made.series() == set()
+
+
+def test_counters_of_what_a_policy_may_do_are_there_before_the_first_act() -> None:
+    """`increase` does not see how a series begins: one that began at 1 would lose its first act."""
+    made = Scrape()
+    made.telemetry.policy_seen("shop", "pools", SPEC, RecoveryPolicyStatus())
+    for result in ("Helped", "NoChange", "Worse", "Failed", "Unknown"):
+        assert made.value("acts_total", **ACT, result=result) == 0
+    assert (made.value("false_fires_total", **ACT), made.value("recurrences_total", **ACT)) == (0, 0)
+    assert made.value("acts_total", **ACT | {"action": "Notify"}, result="Helped") is None
+    made.telemetry.action_changed(act("act", "Verifying"), ended("Succeeded", status={"verified": "Helped"}))
+    made.telemetry.policy_seen("shop", "pools", SPEC, RecoveryPolicyStatus())
+    assert made.value("acts_total", **ACT, result="Helped") == 1
+
+
+def test_counters_of_a_new_rule_begin_too_and_those_of_a_new_policy_anew() -> None:
+    made = Scrape()
+    made.telemetry.policy_seen("shop", "pools", SPEC, RecoveryPolicyStatus())
+    lag = ACT | {"symptom": "ReplicationLag"}
+    assert made.value("false_fires_total", **lag) is None
+    both = policy("pools", rule("ConnectionLost", "Reconnect"), rule("ReplicationLag", "Reconnect")).spec
+    made.telemetry.policy_seen("shop", "pools", both, RecoveryPolicyStatus())
+    assert made.value("false_fires_total", **lag) == 0
+    made.telemetry.forget_policy("shop", "pools")
+    assert made.series() == set()
+    made.telemetry.started()
+    made.telemetry.policy_seen("shop", "pools", both, RecoveryPolicyStatus())
+    assert made.value("false_fires_total", **lag) == 0

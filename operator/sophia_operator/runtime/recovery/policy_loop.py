@@ -66,7 +66,7 @@ class PolicyLoop(ResourceLoop):
             decided = decisions.statuses.get(name, policy.status)
             status = world.teller.policy_to_write(policy, decided, now)
             writes = await self._write_status(obj, policy.status, status)
-            world.telemetry.recovery.policy_seen(namespace, name, status)
+            world.telemetry.recovery.policy_seen(namespace, name, policy.spec, status)
             new = [action for action in decisions.create if action.policy == name]
             writes += await self._create(policy, new)
         notices = decisions.notices.get(name, ())
