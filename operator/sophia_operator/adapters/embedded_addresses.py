@@ -1,0 +1,33 @@
+"""IPv6 addresses that lead to an IPv4 address which they hold."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_COMPATIBLE: Final = ipaddress.ip_network("::/96")
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+#: Of RFC 8215: each network translates by a prefix in it of its own, of any length of RFC 6052.
+_LOCAL_NAT64: Final = ipaddress.ip_network("64:ff9b:1::/48")
+#: By RFC 6052, which bytes hold the IPv4 address; the ninth is always zero.
+_PLACES: Final = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
+
+
+def leads_to(text: str) -> tuple[Address, ...]:
+    """The address itself, and each IPv4 address that it may lead to: mapped, compatible, by 6to4 or by NAT64, rather
+    one too many. Raises ValueError when the text is no address."""
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return (address, *_held_by(address)) if isinstance(address, ipaddress.IPv6Address) else (address,)
+
+
+def _held_by(address: ipaddress.IPv6Address) -> list[Address]:
+    found: list[Address] = [a for a in (address.ipv4_mapped, address.sixtofour) if a is not None]
+    places: tuple[tuple[int, ...], ...] = ()
+    if address in _LOCAL_NAT64:
+        places = _PLACES
+    elif address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):  # neither none nor loopback
+        places = _PLACES[-1:]
+    held = (bytes(address.packed[i] for i in four) for four in places)
+    return [*found, *(ipaddress.IPv4Address(four) for four in held if any(four))]
