@@ -115,7 +115,8 @@ class Rules:
         tries = sum(a.spec.action is spec.action for a in failed)
         _must(helped or tries < sum(s.action is spec.action for s in rule.escalation), f"{new.name} was tried before")
         _must(scenery.signs[target, trigger.symptom] is True, f"{new.name} answers what is not there")
-        lasts = scenery.now - self.there[target, trigger.symptom]
+        # Where each loop sees the world at a time of its own, a gap may pass between two looks of one.
+        lasts = scenery.now - self.there.get((target, trigger.symptom), trigger.since)
         _must(lasts >= timedelta(seconds=rule.for_seconds), f"{new.name} came too soon")
         _must(64 > len(new.name) > 0 and new.name.replace("-", "a").isalnum(), f"{new.name} is no name")
         mode = self._mode(target, trigger.symptom, spec.action, scenery)
