@@ -139,6 +139,25 @@ def not_ready_as_it_moves(world: World) -> None:
     _rest(world)
 
 
+def not_ready_and_back_as_it_flaps(world: World) -> None:
+    """As before, and it comes back while the new server is away for a moment, and is the very same after that."""
+    away = next(iter(world.bouncers.values()))
+    away.fickle = True
+    for link in away.links:
+        link.made = world.now
+    world.run(1)
+    away.ready = False
+    world.move(old_lives=True)
+    world.watch_breaks()
+    world.run(20)
+    assert world.view.status.reconnects[-1].unverified == [away.name]
+    world.host.up = False
+    world.watch_breaks()
+    world.run(2)
+    world.host.up = away.ready = True
+    _rest(world)
+
+
 def demoted(world: World) -> None:
     """The server is demoted, answers, and stays so for a while."""
     world.move(old_lives=True)
@@ -175,7 +194,7 @@ def moves_in_mid_verification(world: World) -> None:
 SCRIPTS: Final = (
     moves, two_primaries, moves_with_long_transactions, an_instance_is_deaf, deaf_in_a_pause, pauses,
     pauses_as_an_instance_comes, goes_out, commands_are_lost, checks_see_more, demoted, flaps,
-    not_ready_as_it_moves, moves_in_mid_verification,
+    not_ready_as_it_moves, not_ready_and_back_as_it_flaps, moves_in_mid_verification,
 )  # fmt: skip
 
 
@@ -232,7 +251,7 @@ MUTANTS: Final = (
     Mutant("takes SELECT 1 for health", demoted, pool_roles, "is_right", lambda *_: True, ""),
     Mutant("takes looks from before", checks_see_more, verify, "_since", _looks_from_before, "still holds"),
     Mutant("takes failed commands for done", checks_see_more, verify, "told_at", _failed_ones_count, "holds"),
-    Mutant("forgets who was not ready", not_ready_as_it_moves, triggers, "_was_missed", lambda *_: None, "holds"),
+    Mutant("forgets who was not ready", not_ready_as_it_moves, triggers, "was_missed", lambda *_: None, "holds"),
     Mutant("does not see another identity", two_primaries, pool_roles, "one_server", lambda _: False, "holds"),
 )
 

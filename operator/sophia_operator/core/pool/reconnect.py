@@ -36,7 +36,7 @@ from sophia_operator.core.pool import roles
 from sophia_operator.core.pool.findings import Command, Server, Verb
 from sophia_operator.core.pool.pause import wants_pause
 from sophia_operator.core.pool.sight import AGAIN_SECONDS, console_of, may_tell, reachable, server_of, serving, told_at
-from sophia_operator.core.pool.triggers import Cause, cause_of
+from sophia_operator.core.pool.triggers import Cause, cause_of, was_missed
 from sophia_operator.core.pool.verify import Standing, Verdict, verdict
 from sophia_operator.core.pool.views import InstanceView, PoolObserved
 from sophia_operator.core.words import span
@@ -201,7 +201,9 @@ def _look_first(scene: _Scene, reconnect: ReconnectStatus, verdicts: Mapping[str
     """The server is the very same as before: only when something is wrong is anybody told anything."""
     standings = {v.standing for v in verdicts.values()}
     if standings <= {Standing.RIGHT, Standing.DRAINING}:
-        return _over(scene, reconnect)
+        # One that the reconnect before this one left out was told nothing yet, and this end would make that forgotten.
+        missed = any(was_missed(scene.status, scene.observed, i) for i in scene.instances)
+        return _tell_all(scene, reconnect) if missed else _over(scene, reconnect)
     late = [i for i in scene.instances if verdicts[i.name].standing not in (Standing.RIGHT, Standing.DRAINING)]
     if all(_is_outdated(scene, i) for i in late):
         # With an old password, say, they would lose the connections that they have, and get no others: RELOAD first.

@@ -8,9 +8,9 @@ from typing import Final
 
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.connection_pool import ConnectionPoolSpec
-from sophia_operator.api.connection_pool_status import ConnectionPoolStatus, PastReconnect
+from sophia_operator.api.connection_pool_status import ConnectionPoolStatus
 from sophia_operator.core.pool import roles
-from sophia_operator.core.pool.findings import Console, Failure, Fault, InstanceFinding, Server
+from sophia_operator.core.pool.findings import Failure, Fault, InstanceFinding, Server
 from sophia_operator.core.pool.sight import client_connections, console_of, finding_of, server_of, serving
 from sophia_operator.core.pool.target import is_taken_over
 from sophia_operator.core.pool.views import InstanceView, PoolObserved
@@ -81,25 +81,25 @@ def _instances(
     server, since = server_of(observed), status.server.identity_since if status.server is not None else None
     if server is None:
         return None
-    last = status.reconnects[-1] if status.reconnects else None
-    ended = last.ended_at if last is not None else None
+    ended = status.reconnects[-1].ended_at if status.reconnects else None
     compare = _has_rested(status, now) and comparable(server, observed)
     for instance in serving(observed):
         finding = finding_of(observed, instance)
         # What was found before the last reconnect ended, or before the server was looked at, says nothing about now.
         if finding is None or (ended is not None and finding.at <= ended) or newer_than_server(observed, finding):
             continue
-        wrong = roles.instance_fault(spec, server, finding, since, compare) or _was_missed(last, finding, instance)
+        wrong = roles.instance_fault(spec, server, finding, since, compare) or was_missed(status, observed, instance)
         if wrong is not None:
             return Cause(Reason.RECONNECTING, f"instance {instance.name}: {wrong}")
     return None
 
 
-def _was_missed(last: PastReconnect | None, finding: InstanceFinding, instance: InstanceView) -> str | None:
+def was_missed(status: ConnectionPoolStatus, observed: PoolObserved, instance: InstanceView) -> str | None:
     """An instance that was not ready in the last reconnect was told nothing, and what it held it holds still: also a
     connection from so shortly before the server became another one that its time alone does not tell."""
-    if last is None or instance.name not in last.unverified or not isinstance(finding.console, Console):
+    last, console = status.reconnects[-1] if status.reconnects else None, console_of(observed, instance)
+    if last is None or console is None or instance.name not in last.unverified:
         return None
-    if not roles.old_connections(finding.console, last.ended_at):
+    if not roles.old_connections(console, last.ended_at):
         return None
     return "it holds connections from before the last reconnect, in which it was not ready"
