@@ -22,7 +22,7 @@ from tests.support.rollout_model import Model
 from tests.support.rollout_model_api import CONFIG_MAP, DEPLOYMENT, K8S_SERVICE, KINDS, ROUTE
 from tests.support.rollout_model_rest import settle
 from tests.support.rollout_model_specs import IMAGES, Wish
-from tests.support.rollout_model_world import APP
+from tests.support.rollout_model_world import APP, RECOVERY
 
 EXAMPLES: Final = int(os.environ.get("MODEL_EXAMPLES", "1000"))
 STEPS: Final = int(os.environ.get("MODEL_STEPS", "40"))
@@ -77,6 +77,13 @@ def _fail_for_a_while(model: Model) -> None:
     model.run(15)
 
 
+def _recover(model: Model, what: str) -> None:
+    where = " in mid-rollout" if model.is_mid_rollout() else ""
+    model.seen[f"recovery: {what}{where}"] += 1
+    model.world.faults.recovery = RECOVERY[what]
+    model.wake()
+
+
 def _set_metrics(model: Model, metrics: str) -> None:
     where = " in mid-rollout" if model.is_mid_rollout() else ""
     model.seen[f"metrics {metrics}{where}"] += 1
@@ -92,6 +99,8 @@ _THEN: Final[dict[str, Callable[[Model], None]]] = {
     "errors": _fail,
     "errors for a while": _fail_for_a_while,
     "metrics outage": lambda model: _set_metrics(model, "outage"),
+    "storm": lambda model: _recover(model, "storm"),
+    "act": lambda model: _recover(model, "act"),
     "status lost": lambda model: model.lose_status(model.releases()[-1]),
     "crash": lambda model: model.die_after(2),
 }
@@ -293,6 +302,10 @@ class RolloutMachine(RuleBasedStateMachine):
     @rule(metrics=st.sampled_from(["ok", "outage", "empty", "refused"]))
     def prometheus_changes(self, metrics: str) -> None:
         _set_metrics(self.model, metrics)
+
+    @rule(what=st.sampled_from(list(RECOVERY)))
+    def recovery_is_at_work(self, what: str) -> None:
+        _recover(self.model, what)
 
     @rule(rps=st.sampled_from([40.0, 0.0, 1.0]))
     def traffic_changes(self, rps: float) -> None:

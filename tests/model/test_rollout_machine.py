@@ -28,6 +28,7 @@ LEAST_PERCENT: Final[dict[str, float]] = {
     "spec changed in mid-rollout": 3,
     "fault gateway_stuck": 8,
     "fault gateway_early": 5,
+    "recovery: storm in mid-rollout": 1.5,
     "abort in Shifting 0": 2.5,
     "abort in Shifting 1": 1.5,
     "reason RolledBack": 8,

@@ -1,6 +1,6 @@
 """What must hold in every world, judged by what the data plane does and by what the world answered.
 
-Each rule has a name, I1 to I10; docs/design/model-test.md says them in words.
+Each rule has a name, I1 to I11; docs/design/model-test.md says them in words.
 """
 
 from __future__ import annotations

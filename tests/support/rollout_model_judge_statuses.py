@@ -7,6 +7,7 @@ from typing import Any
 
 from sophia_operator.api.conditions import Reason, violations
 from sophia_operator.api.managed_service import ManagedServiceStatus
+from sophia_operator.api.recovery_values import TargetKind
 from sophia_operator.api.release import MAX_TRANSITIONS, Intent, ReleaseSpec, ReleaseState, ReleaseStatus
 from sophia_operator.core.decision import NewRelease
 from sophia_operator.core.views import ReleaseView
@@ -69,6 +70,7 @@ class StatusRules(Parts):
             self.forgotten.add(name) if after.state is not ReleaseState.PENDING else None
             return
         self._one_move(about, before, after)
+        self._held_by_recovery(about, name, before, after)
         self._unlatched(view, before, after)
         self._proved(about, name, spec, before, after)
         self._advanced(about, name, spec, before, after)
@@ -140,15 +142,12 @@ class StatusRules(Parts):
     def _advanced(self, about: Pass, name: str, spec: ReleaseSpec, before: ReleaseStatus, after: ReleaseStatus) -> None:
         if before.state is not ReleaseState.SHIFTING or before.stage is None or name in self.forgotten:
             return
+        view = next(r for r in about.observed.releases if r.name == name)
         if after.stage is not None and before.stage.effective_at is None and after.stage.effective_at is not None:
-            share, world = after.stage.weight_percent / 100, self._world
-            there = world.share_when_asked if world.gateway else world.shares()
-            if abs(there.get(name, 0.0) - share) > 0.001 and not self.meddled:
-                raise self.broke("I4", f"the clock of {share} starts, the data plane gives {there}")
+            self._in_effect(view, after)
         passed = after.state is ReleaseState.PROMOTED or (
             after.state is ReleaseState.SHIFTING and after.stage is not None and after.stage.index > before.stage.index
         )
-        view = next(r for r in about.observed.releases if r.name == name)
         if not passed or view.spec.intent is Intent.PROMOTE or self._is_adopted(about, after):
             return
         since = before.stage.effective_at
@@ -168,10 +167,32 @@ class StatusRules(Parts):
             if gate.min_requests and look.time - timedelta(seconds=look.window_seconds) < since:
                 raise self.broke("I4", f"gate {gate.name} looked back beyond the stage: {look}")
 
+    def _in_effect(self, view: ReleaseView, after: ReleaseStatus) -> None:
+        """A stage's clock starts: its weight must be there, as it was measured. Where nothing can be seen, and somebody
+        wants the release promoted, the gateway's word is enough."""
+        assert after.stage is not None
+        share, world = after.stage.weight_percent / 100, self._world
+        blind = view.spec.intent is Intent.PROMOTE and world.faults.metrics != "ok"
+        if self.meddled or (blind and world.promised_at is not None):
+            return
+        there = world.share_when_asked if world.gateway and not blind else world.shares()
+        if abs(there.get(view.name, 0.0) - share) > 0.001:
+            raise self.broke("I4", f"the clock of {share} starts, the data plane gives {there}")
+
     def _is_adopted(self, about: Pass, after: ReleaseStatus) -> bool:
         """Whether it became stable since it has traffic, and what was stable is forgotten for good."""
         known = any(r.status.state is ReleaseState.PROMOTED for r in about.observed.releases)
         return after.transitions[-1].reason == Reason.REBUILT.value and bool(self.forgotten) and not known
+
+    def _held_by_recovery(self, about: Pass, name: str, before: ReleaseStatus, after: ReleaseStatus) -> None:
+        """No first users, and no more of them, in a storm, or while an act changes what the release stands on: also
+        when somebody wants it promoted. The way back is open."""
+        seen = about.observed.recovery
+        if not seen.storm and all(act.target != (TargetKind.MANAGED_SERVICE, APP) for act in seen.acts):
+            return
+        if _share(after) <= _share(before) or name in self.forgotten or self._is_adopted(about, after):
+            return
+        raise self.broke("I11", f"{name} goes from {_share(before)} to {_share(after)} % while recovery holds it")
 
     def _still_stable(self, about: Pass, name: str, before: ReleaseStatus, after: ReleaseStatus) -> None:
         if before.state is not ReleaseState.PROMOTED or after.state is ReleaseState.PROMOTED:
@@ -185,3 +206,10 @@ class StatusRules(Parts):
         """Whether another release is Promoted as far as the operator can know, which has lost its status since."""
         seen = {r.name for r in about.observed.releases if r.status.state is ReleaseState.PROMOTED}
         return self._is_unseen(about) and bool((seen - {name}) & self.forgotten)
+
+
+def _share(status: ReleaseStatus) -> int:
+    """What part of the users it is to have, in percent."""
+    if status.state is ReleaseState.PROMOTED:
+        return 100
+    return status.stage.weight_percent if status.state is ReleaseState.SHIFTING and status.stage is not None else 0

@@ -13,7 +13,7 @@ from sophia_operator.core import advance as real_advance
 from sophia_operator.core import needs as real_needs
 from sophia_operator.core import placement as real_placement
 from sophia_operator.core.decision import Decision
-from sophia_operator.core.findings import MetricsAnswer, MetricsOutage, Needs, Samples, SmokeResult
+from sophia_operator.core.findings import Findings, MetricsAnswer, MetricsOutage, Needs, Samples, SmokeResult
 from sophia_operator.core.placement import Placement
 from sophia_operator.core.views import Observed, ReleaseView, ServiceView
 from sophia_operator.runtime.world import Mind
@@ -38,6 +38,21 @@ def deceived(lie: Lie, *, advance: bool = True, placement: bool = False, needs: 
         placement=placed if placement else real_placement.placement,
         needs=needed if needs else real_needs.needs,
     )
+
+
+def no_storm(observed: Observed) -> Observed:
+    """Recovery sees no storm."""
+    return replace(observed, recovery=replace(observed.recovery, storm=None))
+
+
+def no_acts(observed: Observed) -> Observed:
+    """Recovery does nothing to anything."""
+    return replace(observed, recovery=replace(observed.recovery, acts=()))
+
+
+def blind_in_a_storm(observed: Observed) -> Observed:
+    """In a storm nobody answers."""
+    return observed if observed.recovery.storm is None else replace(observed, findings=Findings())
 
 
 def all_pods_are_endpoints(observed: Observed) -> Observed:

@@ -196,4 +196,7 @@ MUTANTS: Final = (
         "mixes up the colours", "I10", "and blue has traffic",
         amended(slips.starts_as_the_colour_that_serves), scripts.to_the_end,
     ),
+    # I11: recovery and a rollout do not change the same thing at once
+    Mutant("goes on in a storm", "I11", "while recovery holds it", deceived(lies.no_storm), scripts.storm),
+    Mutant("goes on while it is acted on", "I11", "while recovery holds it", deceived(lies.no_acts), scripts.acted_on),
 )  # fmt: skip

@@ -303,6 +303,7 @@ class Operator:
             route=self._route({r.name: r.status.color or placed.get(r.name) for r in releases}),
             config=self._config(service),
             blockers=world.faults.blockers,
+            recovery=world.faults.recovery,
             gateway_url="http://gateway.test" if world.gateway else None,
         )
         if world.faults.template_refused and REFUSED_IMAGE in str(service.spec.template):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sophia_operator.api.release import Intent, ReleaseState, ReleaseStatus
 from tests.support.rollout_model import Model
 from tests.support.rollout_model_api import KINDS
+from tests.support.rollout_model_world import RECOVERY
 
 #: What a rollout in the model's menu takes at most, with everybody well.
 _LONG_ENOUGH_SECONDS = 60.0
@@ -164,6 +165,33 @@ def long_pause(model: Model) -> None:
     to_stage(model)
     model.intend("app-2", Intent.PAUSE)
     model.run(5)
+
+
+def storm(model: Model) -> None:
+    """A storm begins in mid-rollout, and lasts; a person wants app-2 promoted all the same."""
+    _meanwhile(model, "storm")
+
+
+def acted_on(model: Model) -> None:
+    """The service is acted on in mid-rollout, which takes long; a person wants app-2 promoted all the same."""
+    _meanwhile(model, "act")
+
+
+def errors_in_a_storm(model: Model) -> None:
+    """In a storm, users of app-2 meet errors: the way back is open."""
+    to_stage(model)
+    model.world.faults.recovery = RECOVERY["storm"]
+    model.world.faults.failing.add("app:2")
+    model.run(30)
+    _expect(model, "app-2", ReleaseState.ROLLED_BACK)
+
+
+def _meanwhile(model: Model, what: str) -> None:
+    to_stage(model)
+    model.world.faults.recovery = RECOVERY[what]
+    model.run(30)
+    model.intend("app-2", Intent.PROMOTE)
+    model.run(10)
 
 
 def _expect(model: Model, name: str, state: ReleaseState) -> None:

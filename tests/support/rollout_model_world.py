@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.gates import Gate
+from sophia_operator.api.recovery_values import Action, TargetKind
 from sophia_operator.api.release import Color, ReleaseSpec
 from sophia_operator.core import names
 from sophia_operator.core.findings import (
@@ -26,6 +27,7 @@ from sophia_operator.core.findings import (
     SmokeRequest,
     SmokeResult,
 )
+from sophia_operator.core.recovery.seen import ActSeen, RecoverySeen
 from sophia_operator.core.views import Blocker, PodProblem
 from tests.support.rollout_model_api import (
     CONFIG_MAP,
@@ -48,6 +50,16 @@ _WINDOW: Final = re.compile(r"\[(\d+)s\]")
 _AGE: Final = re.compile(r"\[2s:1s\] offset (\d+)s")
 
 
+_HERE: Final = (TargetKind.MANAGED_SERVICE, APP)
+#: What recovery may do in the namespace: everything, something to the service, or to one beside it.
+RECOVERY: Final[Mapping[str, RecoverySeen]] = {
+    "nothing": RecoverySeen(),
+    "storm": RecoverySeen(storm=("careful", "3 of 4 objects show symptoms")),
+    "act": RecoverySeen(acts=(ActSeen("act", Action.RESTART_POD, _HERE),)),
+    "act elsewhere": RecoverySeen(acts=(ActSeen("act", Action.RESTART_POD, (TargetKind.MANAGED_SERVICE, "other")),)),
+}
+
+
 @dataclass
 class Faults:
     """What is wrong at the moment. All off: a healthy world."""
@@ -65,6 +77,7 @@ class Faults:
     watches_stuck: set[str] = field(default_factory=set)
     blockers: tuple[Blocker, ...] = ()
     template_refused: bool = False
+    recovery: RecoverySeen = field(default_factory=RecoverySeen)  # what it does in the namespace
 
 
 @dataclass(frozen=True, slots=True)
