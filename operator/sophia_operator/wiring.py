@@ -195,6 +195,7 @@ class Operator:
             audit.leave_out(forbidden)
             # Before the framework starts: it ends every task that is younger than itself.
             tasks.append(asyncio.create_task(audit.run(), name="audit"))
+            handlers.discovery.install(forbidden)
             registry = handlers.registry(worlds, feed, self._reach, forbidden=forbidden)
             return await self._run_framework(registry, tasks)
 

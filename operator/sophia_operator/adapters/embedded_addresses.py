@@ -1,4 +1,4 @@
-"""IPv6 addresses that lead to an IPv4 address which they hold."""
+"""Where an address leads: IPv6 addresses may hold an IPv4 address, and some addresses are no hosts."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def leads_to(text: str) -> tuple[Address, ...]:
     one too many. Raises ValueError when the text is no address."""
     address = ipaddress.ip_address(text.partition("%")[0])
     return (address, *_held_by(address)) if isinstance(address, ipaddress.IPv6Address) else (address,)
+
+
+def is_no_host(address: Address) -> bool:
+    """Whether nothing that somebody runs is there: nodes answer at link-local addresses, with credentials of theirs."""
+    return address.is_link_local or address.is_multicast or address.is_unspecified
 
 
 def _held_by(address: ipaddress.IPv6Address) -> list[Address]:

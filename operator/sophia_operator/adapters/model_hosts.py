@@ -11,7 +11,7 @@ from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from sophia_operator.adapters.embedded_addresses import leads_to
+from sophia_operator.adapters.embedded_addresses import is_no_host, leads_to
 from sophia_operator.core.model.findings import ModelFailure, ModelFault
 
 _THREADS: Final = 24
@@ -110,7 +110,7 @@ def _look_up(host: str) -> list[str]:
 
 def _allowed(host: str, address: str) -> str:
     """Nodes answer at link-local addresses with credentials of their own: no model is there."""
-    if any(found.is_link_local or found.is_multicast or found.is_unspecified for found in leads_to(address)):
+    if any(map(is_no_host, leads_to(address))):
         at = "" if host == address else f" ({address})"
         raise HostError(ModelFailure(ModelFault.UNREACHABLE, f"host {host}{at} is no address that a model can have"))
     return address

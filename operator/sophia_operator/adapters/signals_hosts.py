@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Final
 
-from sophia_operator.adapters.embedded_addresses import leads_to
+from sophia_operator.adapters.embedded_addresses import is_no_host, leads_to
 
 #: Beside link-local addresses, which most clouds take (169.254.169.254 among them): those of AWS by IPv6, of Alibaba,
 #: of Oracle and of Azure.
@@ -23,10 +23,7 @@ NOT_ALLOWED: Final = (
 
 def is_allowed(address: str) -> bool:
     """Whether a receiver may be at that IP address."""
-    return not any(
-        found.is_link_local or found.is_multicast or found.is_unspecified or found in _METADATA
-        for found in leads_to(address)
-    )
+    return not any(is_no_host(found) or found in _METADATA for found in leads_to(address))
 
 
 def allowed(addresses: Sequence[str]) -> list[str]:

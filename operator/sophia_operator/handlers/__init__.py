@@ -43,7 +43,6 @@ class Worlds:
 def registry(worlds: Worlds, feed: Feed, reach: Reach, *, forbidden: Collection[Watched] = ()) -> kopf.OperatorRegistry:
     """Every handler of the operator, but for kinds that it may not watch: the framework ends when it is refused one."""
     made = kopf.OperatorRegistry()
-    discovery.install(forbidden)
     login.register(made, reach)
     managed_services.register(made, worlds.services, feed)
     if POOLS not in forbidden:
@@ -58,4 +57,4 @@ def registry(worlds: Worlds, feed: Feed, reach: Reach, *, forbidden: Collection[
     return made
 
 
-__all__ = ["Reach", "Worlds", "registry", "settings"]
+__all__ = ["Reach", "Worlds", "discovery", "registry", "settings"]

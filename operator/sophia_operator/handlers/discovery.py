@@ -17,19 +17,18 @@ from typing import Any, Final
 # The framework has no public place for this; its version is pinned to those with these names.
 from kopf._core.reactor import observation
 
-from sophia_operator.runtime.watched import ACTIONS, OTHERS, POLICIES, POOLS, ROUTES, SERVICES, TIERS, Watched
+from sophia_operator.runtime.watched import ALL, Watched
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between one question and the next.
 WAITS: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-_KINDS: Final = (SERVICES, POOLS, TIERS, ROUTES, POLICIES, ACTIONS, *OTHERS)
 _ask = observation.process_discovered_resource_event
 
 
 def install(forbidden: Collection[Watched] = ()) -> None:
     """Ask again from now on, in this process, for all kinds that the operator works with and may watch."""
-    names = frozenset(f"{w.plural}.{w.group}" for w in _KINDS if w not in forbidden)
+    names = frozenset(f"{w.plural}.{w.group}" for w in ALL if w not in forbidden)
     observation.process_discovered_resource_event = partial(ask_until_known, names)
 
 

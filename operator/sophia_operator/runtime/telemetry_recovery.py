@@ -165,7 +165,7 @@ class RecoveryTelemetry:
 
 
 #: How an act of a policy ends.
-_ENDS: Final = ("Helped", "NoChange", "Worse", "Failed", "Unknown")
+_ENDS: Final = tuple(end.value for end in (*Verified, ActionPhase.FAILED, ActionPhase.UNKNOWN))
 _RESULTS: Final = {ActionPhase.SUCCEEDED: "Done"}
 
 

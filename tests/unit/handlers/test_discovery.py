@@ -38,14 +38,14 @@ class Server:
         assert rest == {"settings": "all of them"}
         self.asked.append(raw_event["type"])
         if len(self.asked) >= self.served_at:
-            insights.watched_resources.add(SimpleFrozen("sophia.ai", "connectionpools"))
+            insights.watched_resources.add(Resource("sophia.ai", "connectionpools"))
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
 
 @dataclass(frozen=True)
-class SimpleFrozen:
+class Resource:
     group: str
     plural: str
 

@@ -32,18 +32,16 @@ def ends(
 ) -> list[tuple[datetime, ActionView]]:
     """When each of those that are over is to go, the oldest first. What cool-downs and breakers count stays as long
     as they last, and goes by its age alone: without it, a breaker would close, and a cool-down end, before its time."""
-    over = sorted((a for a in actions if a.status.phase.is_over), key=ended)
+    over = sorted((a for a in actions if a.status.phase.is_over), key=past.end_of)
     needed = _needed(over, specs)
     surplus = [a.uid for a in over if a.uid not in needed][: max(0, len(over) - keep.max_actions)]
     ttl = max(KEPT, timedelta(seconds=keep.ttl_seconds))
-    return [
-        (ended(a) + KEPT if a.uid in surplus else max(ended(a) + ttl, needed.get(a.uid, ended(a))), a) for a in over
-    ]
+    return [(_goes_at(a, KEPT if a.uid in surplus else ttl, needed.get(a.uid)), a) for a in over]
 
 
-def ended(action: ActionView) -> datetime:
-    """When an action that is over ended."""
-    return action.status.ended_at or action.created_at
+def _goes_at(action: ActionView, kept: timedelta, needed: datetime | None) -> datetime:
+    by_age = past.end_of(action) + kept
+    return by_age if needed is None else max(by_age, needed)
 
 
 def _needed(over: Sequence[ActionView], specs: Sequence[RecoveryPolicySpec]) -> Mapping[str, datetime]:
@@ -58,13 +56,16 @@ def _needed(over: Sequence[ActionView], specs: Sequence[RecoveryPolicySpec]) -> 
     until: dict[str, datetime] = {}
 
     def need(acts: Sequence[ActionView], seconds: int) -> None:
-        for act in acts:
-            end = max(map(ended, acts)) + timedelta(seconds=seconds)
-            until[act.uid] = max(end, until.get(act.uid, end))
+        if acts:
+            end = max(map(past.end_of, acts)) + timedelta(seconds=seconds)
+            until.update({act.uid: max(end, until.get(act.uid, end)) for act in acts})
 
     for acts in _by_target(over).values():
-        failed = past.unhelpful(acts)
-        need([*failed[-doublings:], *(a for a in (past.last(acts),) if a is not None)], longest)
+        last = past.last(acts)
+        if last is None:
+            continue
+        # Together: a cool-down runs from the last one, whatever that was, by the failures before it.
+        need([*past.unhelpful(acts)[-doublings:], last], longest)
         for action in {a.spec.action for a in acts}:
             need(past.unhelpful(a for a in acts if a.spec.action is action)[-failures:], open_seconds)
         # Without the one that helped last, failures before it would count again.
@@ -77,6 +78,5 @@ def _needed(over: Sequence[ActionView], specs: Sequence[RecoveryPolicySpec]) -> 
 def _by_target(over: Iterable[ActionView]) -> Mapping[TargetKey, list[ActionView]]:
     found: dict[TargetKey, list[ActionView]] = defaultdict(list)
     for action in over:
-        if past.counts(action):
-            found[action.target].append(action)
+        found[action.target].append(action)
     return {target: past.acts_on(acts, target) for target, acts in found.items()}

@@ -14,6 +14,7 @@ from sophia_operator.api.managed_service import ManagedServiceStatus
 from sophia_operator.api.recovery_action_status import ActStatus, RecoveryActionStatus
 from sophia_operator.api.recovery_policy import Keep
 from sophia_operator.core.decision import RequeueAfter
+from sophia_operator.core.recovery import past
 from sophia_operator.core.recovery.action.values import ActionDecision, ActionObserved
 from sophia_operator.core.recovery.views import ActionView, Sign, TargetView
 from sophia_operator.ports import Object, ObjectRef
@@ -119,8 +120,7 @@ class ActionLoop(ResourceLoop):
         """Where there is a policy, its loop prunes; else the action goes by itself."""
         if observe.policies_of(self._world.store, action.namespace):
             return None, 0
-        ended = action.status.ended_at or action.created_at
-        left = (ended + timedelta(seconds=Keep().ttl_seconds) - now).total_seconds()
+        left = (past.end_of(action) + timedelta(seconds=Keep().ttl_seconds) - now).total_seconds()
         if left > 0:
             return left, 0
         ref = ObjectRef(API_VERSION, self.kind, action.namespace, action.name, action.uid)

@@ -72,10 +72,11 @@ class PolicyLoop(ResourceLoop):
         notices = decisions.notices.get(name, ())
         await asyncio.gather(*(self._tell(policy.uid, notice) for notice in notices))
         world.teller.policy_changed(policy, status)
+        ends = prune.ends(sight)
         if new or prune.is_pruner(sight, name):
-            writes += await prune.prune(world, sight, now)
+            writes += await prune.prune(world, ends, now)
         due = decisions.next.seconds if isinstance(decisions.next, RequeueAfter) else None
-        return _soonest(due, sight.look_again_seconds(), prune.due_seconds(sight, now)), writes
+        return _soonest(due, sight.look_again_seconds(), prune.due_seconds(ends, now)), writes
 
     async def _create(self, policy: PolicyView, actions: Sequence[NewAction]) -> int:
         """Create what is not there yet. Raises ClusterError."""

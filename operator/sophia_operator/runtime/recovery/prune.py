@@ -17,26 +17,30 @@ _SELDOM_SECONDS: Final = 60.0
 #: At most so many are deleted in one pass.
 _AT_ONCE: Final = 20
 
+#: Times at which actions are to go, the one that ended first before the others.
+Ends = list[tuple[datetime, ActionView]]
+
 
 def is_pruner(sight: Sight, policy: str) -> bool:
     """Whether it is this policy's loop that prunes: the first one by name."""
     return bool(sight.policies) and sight.policies[0].name == policy
 
 
-def due_seconds(sight: Sight, now: datetime) -> float | None:
+def ends(sight: Sight) -> Ends:
+    """When each action of the namespace that is over is to go."""
+    specs = [policy.spec for policy in sight.policies]
+    return kept.ends(sight.history.actions, kept.keep_of(specs), specs)
+
+
+def due_seconds(ends: Ends, now: datetime) -> float | None:
     """When the next one is to go; None while there is none that is over."""
-    first = min((due for due, _ in _ends(sight)), default=None)
+    first = min((due for due, _ in ends), default=None)
     return None if first is None else max(_SELDOM_SECONDS, (first - now).total_seconds())
 
 
-async def prune(world: RecoveryWorld, sight: Sight, now: datetime) -> int:
+async def prune(world: RecoveryWorld, ends: Ends, now: datetime) -> int:
     """Delete what is to go; returns how many that were. Raises ClusterError."""
-    gone = [action for due, action in _ends(sight) if due <= now][:_AT_ONCE]
+    gone = [action for due, action in ends if due <= now][:_AT_ONCE]
     for action in gone:
         await world.cluster.delete(ObjectRef(API_VERSION, "RecoveryAction", action.namespace, action.name, action.uid))
     return len(gone)
-
-
-def _ends(sight: Sight) -> list[tuple[datetime, ActionView]]:
-    specs = [policy.spec for policy in sight.policies]
-    return kept.ends(sight.history.actions, kept.keep_of(specs), specs)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sophia_operator.api.recovery_values import Symptom
 from sophia_operator.core.recovery import kept
 from sophia_operator.core.recovery.guards import obstacle, wish_of
+from sophia_operator.core.recovery.past import end_of
 from sophia_operator.core.recovery.scene import scene_of
 from sophia_operator.core.recovery.views import ActionView, History, PolicyView
 from tests.support import recovery_scene as scene
@@ -62,6 +63,12 @@ def test_failures_in_a_row_do_not_go_for_their_number() -> None:
     assert sum(due == 10 + HOUR for due in found.values()) == 5, "others go in their place"
 
 
+def test_failures_stay_as_long_as_the_cool_down_after_an_act_that_was_not_verified() -> None:
+    acts = [failed("f", 100), act("asked", "Succeeded", of=None, claimed=4990, ended=5000)]
+    found = goes(acts, scene.policy(keep=FEW, cooldownSeconds=300, maxCooldownSeconds=8 * HOUR))
+    assert found == {"f": 5000 + 8 * HOUR, "asked": 5000 + 8 * HOUR}
+
+
 def test_one_that_helped_lets_failures_before_it_go() -> None:
     acts = [failed("f", 100), helped("h", 200)]
     found = goes(acts, scene.policy(keep=FEW, breaker={"failures": 1, "openSeconds": 9 * HOUR}))
@@ -108,7 +115,7 @@ def test_no_cool_down_or_breaker_changes_with_what_went(past: list[Any], rails: 
         made.append((helped if well else failed)(f"a{number}", ended, action=action, target=target))
     now = at(ended + later)
     gone = {a.uid for due, a in kept.ends(made, kept.keep_of([policy.spec]), [policy.spec]) if due <= now}
-    assert all(now - kept.ended(a) >= timedelta(hours=1) for a in made if a.uid in gone)
+    assert all(now - end_of(a) >= timedelta(hours=1) for a in made if a.uid in gone)
     seen = scene.seen([policy], dict.fromkeys(((key, Symptom.SLOW_QUERIES) for key in (ORDERS, USERS)), NO))
     for target in (ORDERS, USERS):
         for action in _ACTIONS:
