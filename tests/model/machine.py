@@ -77,16 +77,19 @@ def _fail_for_a_while(model: Model) -> None:
     model.run(15)
 
 
+def _note(model: Model, what: str) -> None:
+    """Count what comes upon it, and where."""
+    model.seen[f"{what}{' in mid-rollout' if model.is_mid_rollout() else ''}"] += 1
+
+
 def _recover(model: Model, what: str) -> None:
-    where = " in mid-rollout" if model.is_mid_rollout() else ""
-    model.seen[f"recovery: {what}{where}"] += 1
+    _note(model, f"recovery: {what}")
     model.world.faults.recovery = RECOVERY[what]
     model.wake()
 
 
 def _set_metrics(model: Model, metrics: str) -> None:
-    where = " in mid-rollout" if model.is_mid_rollout() else ""
-    model.seen[f"metrics {metrics}{where}"] += 1
+    _note(model, f"metrics {metrics}")
     model.world.faults.metrics = metrics
 
 
@@ -360,5 +363,5 @@ def _run_until(model: Model, where: str) -> None:
 
 def _come_upon(model: Model, what: str) -> None:
     if model.releases():
-        model.seen[f"then {what}{' in mid-rollout' if model.is_mid_rollout() else ''}"] += 1
+        _note(model, f"then {what}")
         _THEN[what](model)

@@ -12,7 +12,7 @@ from sophia_operator.core.pool import pause, reconnect, triggers, verify
 from sophia_operator.core.pool import roles as pool_roles
 from sophia_operator.core.pool.findings import ServerRole, Verb
 from sophia_operator.core.pool.verify import Standing, Verdict
-from tests.support.pool_world import BrokenError, World
+from tests.support.pool_world import Bouncer, BrokenError, World
 
 
 def _rest(world: World, seconds: float = 70) -> None:
@@ -122,8 +122,8 @@ def checks_see_more(world: World) -> None:
     _rest(world)
 
 
-def not_ready_as_it_moves(world: World) -> None:
-    """An instance takes a connection, is not ready as the server moves a second later, and comes back after that."""
+def _moves_without_one(world: World) -> Bouncer:
+    """An instance takes a connection, and is not ready as the server moves a second later; returns it."""
     away = next(iter(world.bouncers.values()))
     away.fickle = True  # else the connection for checks, which is as old, tells
     for link in away.links:
@@ -135,22 +135,18 @@ def not_ready_as_it_moves(world: World) -> None:
     world.run(20)
     assert world.view.status.reconnect is None
     assert world.view.status.reconnects[-1].unverified == [away.name]
-    away.ready = True
+    return away
+
+
+def not_ready_as_it_moves(world: World) -> None:
+    """It comes back after that."""
+    _moves_without_one(world).ready = True
     _rest(world)
 
 
 def not_ready_and_back_as_it_flaps(world: World) -> None:
-    """As before, and it comes back while the new server is away for a moment, and is the very same after that."""
-    away = next(iter(world.bouncers.values()))
-    away.fickle = True
-    for link in away.links:
-        link.made = world.now
-    world.run(1)
-    away.ready = False
-    world.move(old_lives=True)
-    world.watch_breaks()
-    world.run(20)
-    assert world.view.status.reconnects[-1].unverified == [away.name]
+    """It comes back while the new server is away for a moment, and is the very same after that."""
+    away = _moves_without_one(world)
     world.host.up = False
     world.watch_breaks()
     world.run(2)

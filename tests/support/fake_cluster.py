@@ -43,6 +43,12 @@ class CrashError(BaseException):
     """The process ends here. Not an Exception: nothing in the operator may survive it."""
 
 
+def is_crash(error: BaseException) -> bool:
+    """Whether the process ended, in one of its tasks or at once."""
+    group = isinstance(error, BaseExceptionGroup) and error.subgroup(CrashError) is not None
+    return group or isinstance(error, CrashError)
+
+
 class Fault(StrEnum):
     """What happens to a call."""
 

@@ -29,7 +29,7 @@ from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.telemetry import Telemetry
 from sophia_operator.runtime.waits import MIN_INTERVAL_SECONDS
 from sophia_operator.runtime.wakeups import Feed, Wakeups
-from tests.support.fake_cluster import CrashError, FakeCluster
+from tests.support.fake_cluster import CrashError, FakeCluster, is_crash
 from tests.support.fake_models import SimTime
 
 NAMESPACE: Final = "shop"
@@ -270,7 +270,7 @@ class RecoveryHarness:
                 if self._due[key] <= self.now or self.wakeups[kind].event((namespace, name)).is_set():
                     await self.once(key)
         except (CrashError, BaseExceptionGroup) as error:
-            if isinstance(error, BaseExceptionGroup) and error.subgroup(CrashError) is None:
+            if not is_crash(error):
                 raise
             self.crashes += 1
             self.start()

@@ -7,14 +7,13 @@ from typing import Any
 
 from sophia_operator.api.conditions import Reason, violations
 from sophia_operator.api.managed_service import ManagedServiceStatus
-from sophia_operator.api.recovery_values import TargetKind
 from sophia_operator.api.release import MAX_TRANSITIONS, Intent, ReleaseSpec, ReleaseState, ReleaseStatus
 from sophia_operator.core.decision import NewRelease
 from sophia_operator.core.views import ReleaseView
 from tests.support.rollout_model_api import RELEASE, SERVICE
 from tests.support.rollout_model_operator import Pass
 from tests.support.rollout_model_parts import Parts
-from tests.support.rollout_model_world import APP, World
+from tests.support.rollout_model_world import APP, HERE, World
 
 MAX_STATUS_BYTES = 64 * 1024
 _SERVING = frozenset({ReleaseState.SHIFTING, ReleaseState.PROMOTED})
@@ -188,7 +187,7 @@ class StatusRules(Parts):
         """No first users, and no more of them, in a storm, or while an act changes what the release stands on: also
         when somebody wants it promoted. The way back is open."""
         seen = about.observed.recovery
-        if not seen.storm and all(act.target != (TargetKind.MANAGED_SERVICE, APP) for act in seen.acts):
+        if not seen.storm and all(act.target != HERE for act in seen.acts):
             return
         if _share(after) <= _share(before) or name in self.forgotten or self._is_adopted(about, after):
             return

@@ -50,12 +50,12 @@ _WINDOW: Final = re.compile(r"\[(\d+)s\]")
 _AGE: Final = re.compile(r"\[2s:1s\] offset (\d+)s")
 
 
-_HERE: Final = (TargetKind.MANAGED_SERVICE, APP)
+HERE: Final = (TargetKind.MANAGED_SERVICE, APP)
 #: What recovery may do in the namespace: everything, something to the service, or to one beside it.
 RECOVERY: Final[Mapping[str, RecoverySeen]] = {
     "nothing": RecoverySeen(),
     "storm": RecoverySeen(storm=("careful", "3 of 4 objects show symptoms")),
-    "act": RecoverySeen(acts=(ActSeen("act", Action.RESTART_POD, _HERE),)),
+    "act": RecoverySeen(acts=(ActSeen("act", Action.RESTART_POD, HERE),)),
     "act elsewhere": RecoverySeen(acts=(ActSeen("act", Action.RESTART_POD, (TargetKind.MANAGED_SERVICE, "other")),)),
 }
 

@@ -12,6 +12,7 @@ import yaml
 from sophia_operator.adapters import kubernetes_access
 from sophia_operator.adapters.kubernetes import KubernetesCluster
 from sophia_operator.api.common import VERSION
+from sophia_operator.api.schema.crd import Kind
 from sophia_operator.api.schema.kinds import KINDS
 from tests.api.kube import Api, RefusedError
 from tests.support.apiserver import apiserver as apiserver  # noqa: PLC0414 - a fixture, handed on by its name
@@ -59,10 +60,15 @@ def api(apiserver: Path) -> Iterator[Server]:
     """The API server with our CRDs, as its administrator sees it."""
     connection = Server(apiserver)
     for kind in KINDS:
-        connection.apply_crd(yaml.safe_load((ROOT / "crds" / f"{kind.crd_name}.yaml").read_text()))
-        _wait_for_storage(connection, kind.crd_name)
+        install(connection, kind)
     yield connection
     connection.close()
+
+
+def install(connection: Server, kind: Kind) -> None:
+    """Install the kind's CRD, until it can be listed."""
+    connection.apply_crd(yaml.safe_load((ROOT / "crds" / f"{kind.crd_name}.yaml").read_text()))
+    _wait_for_storage(connection, kind.crd_name)
 
 
 def _wait_for_storage(connection: Server, crd_name: str) -> None:

@@ -21,7 +21,7 @@ from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.telemetry import Telemetry
 from sophia_operator.runtime.wakeups import Feed, Wakeups
 from sophia_operator.wiring import SystemClock
-from tests.support.fake_cluster import CrashError
+from tests.support.fake_cluster import CrashError, is_crash
 from tests.support.fake_recovery_harness import StandIn
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ class Operator:
             for key in [key for key in self._known if key[0] in _KINDS]:
                 await self._once(key)
         except (CrashError, BaseExceptionGroup) as error:
-            if isinstance(error, BaseExceptionGroup) and error.subgroup(CrashError) is None:
+            if not is_crash(error):
                 raise
             self.crashes += 1
             self._start()

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from hack.cluster import controlplane
-from sophia_operator.api.schema.crd import Kind
 from sophia_operator.api.schema.kinds import KINDS
-from tests.component.loop.conftest import ROOT, Server
+from tests.component.loop.conftest import Server, install
 from tests.component.loop.conftest import namespace as namespace  # noqa: PLC0414 - fixtures, handed on by their names
 from tests.component.loop.test_operator_process import ServiceSite, Start, serve, wait_until
 from tests.component.loop.test_operator_process import start as start  # noqa: PLC0414
@@ -21,10 +19,6 @@ pytestmark = pytest.mark.apiserver
 
 _API = "sophia.ai/v1alpha1"
 _RECOVERY = ("RecoveryPolicy", "RecoveryAction")
-
-
-def install(api: Server, kind: Kind) -> None:
-    api.apply_crd(yaml.safe_load((ROOT / "crds" / f"{kind.crd_name}.yaml").read_text()))
 
 
 @pytest.fixture(scope="module")

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
-import yaml
 
 from sophia_operator.api.recovery_policy import RecoveryPolicySpec
 from sophia_operator.api.recovery_values import Action, Mode
 from sophia_operator.core.recovery.modes import mode_of
-from tests.support.helm import ROOT
+from tests.unit.chart.test_manifests import FILES, SAMPLES, objects
 
-SAMPLES: Final = ROOT / "manifests/samples"
-SPEC: Final = RecoveryPolicySpec.model_validate(yaml.safe_load((SAMPLES / "recovery-policy.yaml").read_text())["spec"])
-
-
-def samples() -> Iterator[dict[str, Any]]:
-    for file in SAMPLES.glob("*.yaml"):
-        yield from yaml.safe_load_all(file.read_text())
+POLICY: Final = SAMPLES / "recovery-policy.yaml"
+SPEC: Final = RecoveryPolicySpec.model_validate(objects(POLICY)[0]["spec"])
+OBJECTS: Final = [sample for file in FILES for sample in objects(file)]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +34,7 @@ def test_each_action_is_done_as_the_comment_says(action: Action, mode: Mode) -> 
 
 def test_it_is_for_all_kinds_that_the_samples_have_and_recovery_knows() -> None:
     kinds = {target.kind.value for target in SPEC.targets}
-    assert kinds == {"ConnectionPool", "CacheTier", "ModelRoute"} <= {sample["kind"] for sample in samples()}
+    assert kinds == {"ConnectionPool", "CacheTier", "ModelRoute"} <= {sample["kind"] for sample in OBJECTS}
     assert not any(target.names or target.match_labels for target in SPEC.targets), "all of each"
 
 
@@ -49,6 +43,5 @@ def test_every_ladder_ends_with_people() -> None:
 
 
 def test_the_act_of_its_comment_is_one_that_the_pool_takes() -> None:
-    text = (SAMPLES / "recovery-policy.yaml").read_text()
-    (pool,) = (s["metadata"]["name"] for s in samples() if s["kind"] == "ConnectionPool")
-    assert f"kubectl sophia recover pool/{pool} --action Reconnect" in text
+    (pool,) = (s["metadata"]["name"] for s in OBJECTS if s["kind"] == "ConnectionPool")
+    assert f"kubectl sophia recover pool/{pool} --action Reconnect" in POLICY.read_text()
