@@ -8,7 +8,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 RUN := $(UV) run --quiet --frozen
 SOURCES := operator hack tests bench
 # End-to-end tests mostly wait for pods and stages: they run beside each other, each in the order that they are given.
-BESIDE := --numprocesses 5 --maxprocesses 5 --maxschedchunk 1
+BESIDE := --numprocesses 4 --maxprocesses 4 --maxschedchunk 1
 CLUSTER_CLI := $(RUN) python -m hack.cluster
 
 .PHONY: help

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from hack.cluster import pki
 
+#: Processors are scarcer than memory where this runs: a fifth of the API server's time went into collecting garbage.
+ENVIRONMENT = {"GOGC": "400"}
+
 SERVICE_ACCOUNT_ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 ADMIN = pki.Identity("admin", "admin", "system:masters")

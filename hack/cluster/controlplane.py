@@ -58,7 +58,8 @@ def running(*, controller_manager: bool = False, audit_log: Path | None = None) 
 
         def start(argv: list[str]) -> None:
             name, *arguments = argv
-            daemon = daemons.Daemon(name, [str(programs / name), *arguments], directory / "log" / f"{name}.log")
+            words, log = [str(programs / name), *arguments], directory / "log" / f"{name}.log"
+            daemon = daemons.Daemon(name, words, log, components.ENVIRONMENT)
             stack.callback(daemon.kill)
             started.append(daemon)
 

@@ -34,7 +34,6 @@ from tests.support.rollout_model_api import (
     DEPLOYMENT,
     ENDPOINTS,
     K8S_SERVICE,
-    KINDS,
     POD,
     RELEASE,
     ROUTE,
@@ -364,9 +363,7 @@ class Operator:
 
     def restart(self) -> None:
         """The operator comes back, and lists everything."""
-        self._world.api.view.clear()
-        for kind in KINDS:
-            self._world.api.deliver(kind)
+        self._world.api.list_all()
         self.next, self.failures = 0.0, 0
 
 

@@ -41,9 +41,9 @@ def _rest(model: Model) -> None:
         # else must rest.
         if not _is_watching(model):
             raise model.rules.broke("I9", f"not at rest after 900 s: {model.describe()}")
-        before = {key: stored for key, stored in model.api.truth.items() if key[0] not in (SERVICE, RELEASE)}
+        before = {key: stored for key, stored in model.api.all().items() if key[0] not in (SERVICE, RELEASE)}
         model.run(100)
-        if any(model.api.truth.get(key) is not stored for key, stored in before.items()) or not _is_watching(model):
+        if any(model.api.get(*key) is not stored for key, stored in before.items()) or not _is_watching(model):
             raise model.rules.broke("I9", f"children change while paused: {model.describe()}")
         return
     model.rules.meddled = False

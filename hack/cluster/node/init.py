@@ -74,6 +74,9 @@ def connect() -> None:
     address = f"{network.NODE_ADDRESS}/{network.LINK_PREFIX}"
     command("ip", "address", "add", address, "dev", network.NODE_INTERFACE)
     command("ip", "link", "set", network.NODE_INTERFACE, "up")
+    command("ip", "link", "add", network.SERVICES_INTERFACE, "type", "bridge")
+    command("ip", "link", "set", network.SERVICES_INTERFACE, "arp", "off", "up")
+    command("ip", "route", "add", network.SERVICE_CIDR, "dev", network.SERVICES_INTERFACE)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     # Else an answer from one pod to another passes the bridge beside the rules that translate addresses.
     Path("/proc/sys/net/bridge/bridge-nf-call-iptables").write_text("1")
@@ -84,7 +87,7 @@ def start(todo: plan.Plan, name: str, argv: list[str]) -> subprocess.Popen[bytes
     with Path(todo.log, f"{name}.log").open("wb") as log:
         return subprocess.Popen(
             argv,
-            env={"PATH": todo.path, "HOME": "/root"},
+            env={"PATH": todo.path, "HOME": "/root", **components.ENVIRONMENT},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -2,11 +2,17 @@
 
 The host reaches pods and Services by routes, and pods reach what the host binds to HOST_ADDRESS. The node has no
 default route: nothing gets out.
+
+A packet to a Service that kube-proxy does not translate (it has no endpoints, its rules are not there yet, or
+connection tracking finds the packet strange) is to be refused by kube-proxy's rules, or to vanish so that it is sent
+again, as on a node with a default route. Without any route it would be answered with "Network is unreachable" before
+those rules see it. So Services have a route to a bridge where nobody is.
 """
 
 WHOLE = "10.77.0.0/16"
 HOST_INTERFACE = "sophia0"
 NODE_INTERFACE = "eth0"
+SERVICES_INTERFACE = "services"
 HOST_ADDRESS = "10.77.0.1"
 NODE_ADDRESS = "10.77.0.2"
 LINK_PREFIX = 24
