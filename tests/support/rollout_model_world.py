@@ -42,6 +42,7 @@ from tests.support.rollout_model_api import (
 
 START: Final = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 APP: Final = "app"
+_SERVICE_OF: Final = {color: names.color_service(APP, color) for color in Color}
 #: A gateway that says "done" too early does what it said within this time.
 DATA_PLANE_LAG_SECONDS: Final = 3.0
 #: Requests end, or are given up, long before a deadline of a rollout: so much time can go by within one pass.
@@ -137,8 +138,8 @@ class World:
 
     def ready(self, color: Color) -> int:
         """Ready endpoints of the release that the colour's Service selects."""
-        release, ready = self.endpoints(names.color_service(APP, color))
-        return ready if release is not None and release == self.selected(names.color_service(APP, color)) else 0
+        release, ready = self.endpoints(_SERVICE_OF[color])
+        return ready if release is not None and release == self.selected(_SERVICE_OF[color]) else 0
 
     def shares(self) -> dict[str, float]:
         """Share of users' requests that the data plane sends to each release."""
@@ -149,7 +150,7 @@ class World:
         out: dict[str, float] = {}
         total = sum((self.data_weights or {}).values()) or 1
         for color, weight in (self.data_weights or {}).items():
-            release = self.selected(names.color_service(APP, color))
+            release = self.selected(_SERVICE_OF[color])
             if weight > 0 and release is not None:
                 out[release] = out.get(release, 0.0) + weight / total
         return out
@@ -188,8 +189,8 @@ class World:
             self.segments.append(Segment(self.now, rates))
         for release in shares:
             self.last_share_at[release] = self.now
-        for color in Color:
-            selected, count = self.endpoints(names.color_service(APP, color))
+        for service in _SERVICE_OF.values():
+            selected, count = self.endpoints(service)
             if selected is not None:
                 for number in range(1, count + 1):
                     self.ready_at[selected, number] = self.now
@@ -353,8 +354,8 @@ def weights_of(route: Mapping[str, Any]) -> dict[Color, int]:
     """Weights of the two colours for users' requests."""
     for rule in route["spec"]["rules"]:
         found = {b["name"]: b["weight"] for b in rule["backendRefs"]}
-        if names.color_service(APP, Color.BLUE) in found:
-            return {color: found[names.color_service(APP, color)] for color in Color}
+        if _SERVICE_OF[Color.BLUE] in found:
+            return {color: found[service] for color, service in _SERVICE_OF.items()}
     raise AssertionError("a route without a rule for users")
 
 

@@ -18,7 +18,7 @@ from sophia_operator.adapters.model_connections import new_client
 from sophia_operator.adapters.model_faults import of_exception
 from sophia_operator.adapters.redis_session import Resolve
 from sophia_operator.adapters.signals_hosts import NOT_ALLOWED, allowed
-from sophia_operator.core.recovery.signal_request import SignalRequest, WebhookPlace
+from sophia_operator.core.recovery.signal_request import Refused, SignalRequest, WebhookPlace
 
 SIGNATURE: Final = "x-sophia-signature"
 ID: Final = "x-sophia-signal-id"
@@ -27,6 +27,8 @@ LARGEST_ANSWER: Final = 64 * 1024
 _FAILURES: Final = (*FAILURES, OSError)
 #: Of the addresses of a name only so many are tried.
 _MOST_ADDRESSES: Final = 4
+#: Answers 4xx that are no last word: the request came too late or too early, or too many did.
+_NOT_NOW: Final = frozenset({408, 425, 429})
 
 
 def signature(key: bytes, at: datetime, body: bytes) -> str:
@@ -47,7 +49,7 @@ class Webhooks:
         self._client: httpx.AsyncClient | None = None
 
     async def send(self, request: SignalRequest, to: WebhookPlace) -> str | None:
-        """None when it answered 2xx; else why not."""
+        """None when it answered 2xx; else why not: `Refused` when it will not take the signal later either."""
         sent = _Sent(request, to)
         try:
             async with asyncio.timeout(request.timeout_seconds):
@@ -147,5 +149,7 @@ def _meaning(status: int | None) -> str | None:
     if 300 <= status < 400:
         return f"answers {status}: a redirect is not followed; correct the URL"
     if status in (401, 403):
-        return f"answers {status}: it does not accept the request; see its Secrets"
+        return Refused(f"answers {status}: it does not accept the request; see its Secrets", status)
+    if 400 <= status < 500 and status not in _NOT_NOW:
+        return Refused(f"answers {status}: it refuses the signal, which is not sent again; correct the URL", status)
     return f"answers {status}"

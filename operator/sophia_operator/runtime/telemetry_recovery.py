@@ -106,6 +106,7 @@ class RecoveryTelemetry:
                     self._acts.labels(*labels, result)
                 self._false.labels(*labels)
                 self._again.labels(*labels)
+                self._seconds.labels(*labels)
 
     def forget_policy(self, namespace: str, name: str) -> None:
         """A policy is gone."""

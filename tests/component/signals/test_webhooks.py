@@ -13,7 +13,7 @@ import pytest
 
 from hack.rig import postgres_base
 from sophia_operator.adapters.signals import OutsideSignals
-from sophia_operator.core.recovery.signal_request import SignalRequest, WebhookPlace
+from sophia_operator.core.recovery.signal_request import Refused, SignalRequest, WebhookPlace
 from sophia_operator.core.recovery.signal_words import CLOUD_EVENTS_JSON
 from tests.support.hook_server import FAULTS, HookServer
 
@@ -90,6 +90,19 @@ async def test_refusals_are_said(signals: OutsideSignals, hook: HookServer, stat
     answer = await signals.send(request(hook.url))
     assert answer is not None
     assert said in answer
+
+
+@pytest.mark.parametrize(
+    ("status", "final"),
+    [*((status, True) for status in (400, 401, 404, 499)), *((status, False) for status in (302, 408, 425, 429, 500))],
+)
+async def test_a_4xx_is_final_but_for_those_that_say_later(
+    signals: OutsideSignals, hook: HookServer, status: int, final: bool
+) -> None:
+    hook.status = status
+    answer = await signals.send(request(hook.url))
+    assert isinstance(answer, Refused) is final
+    assert getattr(answer, "status", None) == (status if final else None)
 
 
 async def test_a_slow_answer_is_waited_for(signals: OutsideSignals, hook: HookServer) -> None:

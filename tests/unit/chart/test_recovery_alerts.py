@@ -4,16 +4,22 @@ it."""
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 
+from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus
+from sophia_operator.runtime.telemetry_recovery import RecoveryTelemetry
 from tests.component.prometheus.server import program
+from tests.support.recovery_scene import act, incident, policy
 from tests.unit.chart.test_pool_alerts import check, firing
 
 _STEP = 30
@@ -114,6 +120,64 @@ def test_the_documented_rules_say_what_they_are_to_say(record: str, value: float
     if record.endswith("p90_7d"):
         series[7]["values"] = "0x10 5.4x50"
         series[6]["values"] = "0x10 0x50"
+    (tmp_path / "rules.yaml").write_text(json.dumps(documented()))
+    test = {"interval": f"{_STEP}s", "input_series": series, "promql_expr_test": [look]}
+    whole = {"rule_files": ["rules.yaml"], "evaluation_interval": f"{_STEP}s", "tests": [test]}
+    (tmp_path / "test.yaml").write_text(json.dumps(whole))
+    command = [str(program("promtool")), "test", "rules", str(tmp_path / "test.yaml")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def exposed(telemetry: RecoveryTelemetry, registry: CollectorRegistry) -> dict[str, list[float]]:
+    """What a Prometheus sees that scrapes at the start, once the policy is seen, at each claim and at each end."""
+    seen = defaultdict[str, list[float]](list)
+    scrapes = 0
+
+    def scrape() -> None:
+        nonlocal scrapes
+        for metric in registry.collect():
+            for s in metric.samples:
+                if s.name.startswith("sophia_recovery_") and not s.name.endswith("_created") and s.labels:
+                    labels = ",".join(f'{key}="{value}"' for key, value in s.labels.items())
+                    line = seen[f"{s.name}{{{labels}}}"]
+                    line += [math.nan] * (scrapes - len(line)) + [s.value]
+        scrapes += 1
+
+    scrape()
+    telemetry.policy_seen("shop", "pools", policy().spec, RecoveryPolicyStatus(symptoms=[incident()]))
+    scrape()
+    for number, verified in enumerate(("Helped", "NoChange", "Helped", "Helped", "Helped")):
+        name, phase = f"act-{number}", "Succeeded" if verified == "Helped" else "Failed"
+        claimed = act(name, "Claimed", status={"recurrence": number == 0})
+        telemetry.action_changed(act(name), claimed)
+        scrape()
+        telemetry.action_changed(claimed, act(name, phase, ended=5 if number else 50, status={"verified": verified}))
+        scrape()
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("record", "value"),
+    [
+        ("sophia:recovery_verified:share7d", 0.8),
+        ("sophia:recovery_recurrences:share7d", 0.2),
+        # The first act that helped took 50 s, and the others 5 s.
+        ("sophia:recovery_seconds:p90_7d", 48),
+    ],
+)
+def test_the_documented_rules_see_first_acts(record: str, value: float, tmp_path: Path) -> None:
+    registry = CollectorRegistry()
+    lines = exposed(RecoveryTelemetry(registry), registry)
+    series = [
+        {"series": name, "values": " ".join("_" if math.isnan(v) else f"{v:g}" for v in (*values, *[values[-1]] * 30))}
+        for name, values in lines.items()
+    ]
+    look = {
+        "expr": f"round({record}, 0.0001)",
+        "eval_time": "10m",
+        "exp_samples": [{"labels": '{namespace="shop"}', "value": value}],
+    }
     (tmp_path / "rules.yaml").write_text(json.dumps(documented()))
     test = {"interval": f"{_STEP}s", "input_series": series, "promql_expr_test": [look]}
     whole = {"rule_files": ["rules.yaml"], "evaluation_interval": f"{_STEP}s", "tests": [test]}

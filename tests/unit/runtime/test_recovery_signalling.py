@@ -12,7 +12,7 @@ from sophia_operator.api.recovery_action_status import ActionPhase
 from sophia_operator.api.recovery_policy_status import StormStatus
 from sophia_operator.core.recovery.signal_delivery import TRIES
 from sophia_operator.runtime.recovery import observe
-from sophia_operator.runtime.recovery.signal_lanes import LONGEST_QUEUE, Requests
+from sophia_operator.runtime.recovery.signal_lanes import LONGEST_QUEUE, NEW_AT_ONCE, Requests, Standing
 from tests.support import signal_scene as scene
 from tests.support.signal_world import World
 
@@ -127,19 +127,50 @@ async def test_requests_have_a_limit_and_failing_receivers_leave_room() -> None:
 
 async def test_failing_receivers_use_only_a_part_of_the_slots() -> None:
     slots, order = Requests(2, 1), list[str]()
+    who_comes = (("bad", Standing.FAILS), ("worse", Standing.FAILS), ("good", Standing.ANSWERS))
 
-    async def hold(name: str, failing: bool) -> None:
-        async with slots.taken(failing=failing):
+    async def hold(name: str, standing: Standing) -> None:
+        async with slots.taken(standing):
             order.append(name)
             await asyncio.Event().wait()
 
-    tasks = [asyncio.create_task(hold(*who)) for who in (("bad", True), ("worse", True), ("good", False))]
+    tasks = [asyncio.create_task(hold(*who)) for who in who_comes]
     for _ in range(10):
         await asyncio.sleep(0)
     assert order == ["bad", "good"]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_receivers_that_hang_at_first_leave_room_for_those_that_answer() -> None:
+    hooks = [scene.hook(f"r{number}") for number in range(7)]
+    world = World(scene.hook("pager"), most=6)
+    world.write("Claimed")
+    await world.settle()
+    world.receivers.answers = {f"r{number}": "hang" for number in range(7)}
+    world.policy_object["spec"]["signals"] = [*world.policy_object["spec"]["signals"], *hooks]
+    world.put(world.policy_object)
+    world.write("Running")
+    world.write("Succeeded")
+    await world.settle()
+    assert [told for told in world.receivers.told if told[0] == "pager"][1:] == [("pager", "uid-act/4")]
+    assert len([told for told in world.receivers.told if told[0] != "pager"]) == NEW_AT_ONCE
+    await world.signalling.close()
+
+
+async def test_a_receiver_that_may_be_another_one_is_new_again() -> None:
+    world = World(*(scene.hook(f"r{number}") for number in range(8)))
+    world.write("Claimed")
+    await world.settle()
+    assert len(world.receivers.told) == 8
+    world.receivers.answers = {f"r{number}": "hang" for number in range(8)}
+    world.edit_policy(*(scene.hook(f"r{number}", timeoutSeconds=30) for number in range(8)))
+    world.write_policy()
+    world.write("Succeeded")
+    await world.settle()
+    assert len(world.receivers.told) == 8 + NEW_AT_ONCE
+    await world.signalling.close()
 
 
 async def test_what_fails_is_tried_five_times_within_ten_minutes_and_then_dropped() -> None:
@@ -191,7 +222,7 @@ async def test_a_queue_has_a_bound_and_the_oldest_is_dropped() -> None:
 
 async def test_a_corrected_policy_is_tried_at_once() -> None:
     world = World(scene.hook("wrong"))
-    world.receivers.answers["wrong"] = "answers 404"
+    world.receivers.answers["wrong"] = "answers 503"
     world.write("Claimed")
     await world.pass_time(60)
     tries = len(world.receivers.told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,18 @@ class StreamPlace:
     url: str = field(repr=False)
     stream: str
     max_length: int
+
+
+class Refused(str):
+    """Why a receiver does not take a signal, in words, when it will not take it later either."""
+
+    #: What it answered.
+    status: int
+
+    def __new__(cls, words: str, status: int) -> Self:
+        made = super().__new__(cls, words)
+        made.status = status
+        return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,22 +6,25 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Final
 
 from sophia_operator.core.recovery.signal_delivery import LONGEST, Outcome, is_given_up, pause_seconds
+from sophia_operator.core.recovery.signal_request import Refused
 from sophia_operator.core.recovery.signal_words import SignalMessage
 
 logger = logging.getLogger(__name__)
 
 #: Signals that wait for one receiver; of more, the oldest is dropped.
 LONGEST_QUEUE: Final = 256
-#: Requests in all, and of them those to receivers that did not take their last one.
+#: Requests in all; of them those to receivers that did not take their last one, and to those that took none yet. The
+#: rest is for those that are known to answer.
 AT_ONCE: Final = 16
 FAILING_AT_ONCE: Final = 8
+NEW_AT_ONCE: Final = 4
 _OVERFULL: Final = "too many signals wait for it"
 _BUG: Final = "something is wrong in the operator: see its logs"
 
@@ -38,21 +41,32 @@ class NoReceiverError(Exception):
     """The receiver is not in its policy any more, or the policy is gone: nobody waits for the signal."""
 
 
-class Requests:
-    """How many requests go on by the same time. Receivers that fail leave room for those that do not."""
+class Standing(Enum):
+    """What is known of a receiver."""
 
-    def __init__(self, at_once: int = AT_ONCE, failing_at_once: int = FAILING_AT_ONCE) -> None:
+    ANSWERS = auto()  # it took its last signal
+    NEW = auto()  # it took none yet, or may be another one since
+    FAILS = auto()  # it did not take its last one
+
+
+class Requests:
+    """How many requests go on by the same time. Receivers that fail, and those of which nothing is known, leave room
+    for those that answer."""
+
+    def __init__(
+        self, at_once: int = AT_ONCE, failing_at_once: int = FAILING_AT_ONCE, new_at_once: int = NEW_AT_ONCE
+    ) -> None:
         self._all = asyncio.Semaphore(at_once)
-        self._failing = asyncio.Semaphore(failing_at_once)
+        self._shares = {
+            Standing.FAILS: asyncio.Semaphore(failing_at_once),
+            Standing.NEW: asyncio.Semaphore(new_at_once),
+        }
 
     @asynccontextmanager
-    async def taken(self, *, failing: bool) -> AsyncIterator[None]:
+    async def taken(self, standing: Standing) -> AsyncIterator[None]:
         """Wait for a slot, and hold it."""
-        if not failing:
-            async with self._all:
-                yield
-            return
-        async with self._failing, self._all:
+        # Who waits for its share holds no slot meanwhile.
+        async with self._shares.get(standing, nullcontext()), self._all:
             yield
 
 
@@ -67,10 +81,14 @@ class _Letter:
 class Lines:
     """What a lane calls."""
 
+    #: Whose they are, for logs.
+    name: str
     #: Tell the receiver; None when it took it, else why not. Raises NoReceiverError.
     post: Callable[[SignalMessage], Awaitable[str | None]]
     #: A try ended, or a signal was dropped.
     counted: Callable[[Result], None]
+    #: The receiver answered with that status, which is final.
+    refused: Callable[[int], None]
     #: Nothing more is tried with the signal of that id.
     settled: Callable[[str], None]
     #: How it goes with the receiver is another thing than before.
@@ -100,6 +118,10 @@ class Lane:
         self._current: _Letter | None = None
         self._task: asyncio.Task[None] | None = None
         self._nudged = asyncio.Event()
+        #: Whether it took a signal since it was, or may have become, another one.
+        self._answers = False
+        #: Whether the log says that it refuses signals.
+        self._is_logged = False
         #: None until something was told.
         self.outcome: Outcome | None = None
 
@@ -119,6 +141,7 @@ class Lane:
         """The receiver may be another one now: do not wait any longer for the next try, and forget what failed."""
         if self.outcome is not None and self.outcome.problem is not None:
             self.outcome = None
+        self._answers = self._is_logged = False
         self._nudged.set()
 
     async def close(self) -> None:
@@ -145,9 +168,14 @@ class Lane:
                 return
             letter.tries += 1
             if problem is None:
+                self._answers, self._is_logged = True, False
                 self._say(Outcome(None))
                 self._lines.counted(Result.DELIVERED)
                 self._lines.settled(letter.message.id)
+                return
+            if isinstance(problem, Refused):
+                self._lines.refused(problem.status)
+                self._drop(letter, problem)
                 return
             if is_given_up(letter.tries, letter.since, self._now()):
                 self._drop(letter, problem)
@@ -159,8 +187,7 @@ class Lane:
             await self._wait(self._nudged, pause_seconds(letter.tries, self._jitter()))
 
     async def _post(self, message: SignalMessage) -> str | None:
-        failing = self.outcome is not None and self.outcome.problem is not None
-        async with self._requests.taken(failing=failing):
+        async with self._requests.taken(self._standing()):
             try:
                 return await self._lines.post(message)
             except NoReceiverError:
@@ -169,6 +196,11 @@ class Lane:
                 logger.exception("a signal could not be sent")
                 return _BUG
 
+    def _standing(self) -> Standing:
+        if self.outcome is not None and self.outcome.problem is not None:
+            return Standing.FAILS
+        return Standing.ANSWERS if self._answers else Standing.NEW
+
     def _drop_old(self, problem: str) -> None:
         """What waited for as long behind the one that was dropped is dropped with it."""
         while self._queue and self._now() - self._queue[0].since >= LONGEST:
@@ -176,10 +208,19 @@ class Lane:
 
     def _drop(self, letter: _Letter, problem: str) -> None:
         before = self.outcome.dropped if self.outcome is not None else 0
-        logger.warning("signal %s was dropped: %s", letter.message.id, problem)
+        self._log(letter, problem)
         self._say(Outcome(problem, before + 1, self._now()))
         self._lines.counted(Result.DROPPED)
         self._lines.settled(letter.message.id)
+
+    def _log(self, letter: _Letter, problem: str) -> None:
+        if not isinstance(problem, Refused):
+            logger.warning("signal %s to %s was dropped: %s", letter.message.id, self._lines.name, problem)
+        elif not self._is_logged:
+            # It refuses every one, most likely: that is said once, until it takes one or its policy changes.
+            self._is_logged = True
+            said = "%s refuses signals, which are dropped and not tried again, first %s: %s"
+            logger.warning(said, self._lines.name, letter.message.id, problem)
 
     def _say(self, outcome: Outcome) -> None:
         if outcome != self.outcome:

@@ -7,6 +7,7 @@ after a crash it is told again, with the same id.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -30,12 +31,17 @@ from sophia_operator.runtime.recovery.signal_addresses import Addresses, kind_of
 from sophia_operator.runtime.recovery.signal_lanes import Lane, Lines, NoReceiverError, Requests, Result
 from sophia_operator.runtime.store import ObjectStore
 from sophia_operator.runtime.telemetry import Telemetry
+from sophia_operator.runtime.telemetry_signals import UNKNOWN_KIND
 from sophia_operator.runtime.wakeups import Key, Wakeups
 from sophia_operator.runtime.world import wait_for
 
+logger = logging.getLogger(__name__)
+
 _CAUSE: Final = "signal"
-#: A receiver: namespace, policy and its own name.
+_UNREADABLE: Final = "its policy cannot be read: mend the spec"
+#: A receiver: namespace, policy and its own name; without a name whoever it will be, once the policy can be read.
 ReceiverKey = tuple[str, str, str]
+_ANYBODY: Final = ""
 
 
 @dataclass(slots=True)
@@ -82,13 +88,17 @@ class Signalling:
         self._of_policies: dict[Key, _Telling] = {}
         #: By policy: its generation when its receivers were last looked at.
         self._generations: dict[Key, int] = {}
+        #: Kinds of receivers, as they were when their policies could be read.
+        self._kinds: dict[ReceiverKey, str] = {}
+        #: Policies that could not be read when they were needed last.
+        self._unreadable: set[Key] = set()
 
     def action_to_write(
         self, action: ActionView, status: RecoveryActionStatus, policies: tuple[PolicyView, ...], now: datetime
     ) -> RecoveryActionStatus:
         """The status to be written, with what is to be told of it, and without what was. `action` has the status
         before."""
-        wanted = status.changes != action.status.changes and bool(self._receivers(action, policies))
+        wanted = status.changes != action.status.changes and bool(self._whom(action, policies))
         noted = signals.with_change(action.status, status, wanted=wanted, now=now)
         telling = self._of_actions.get((action.namespace, action.name))
         if telling is None:
@@ -100,7 +110,9 @@ class Signalling:
         """The status to be written, with what is to be told of it, without what was, and with how it goes with the
         receivers. `policy` has the status before."""
         key = (policy.namespace, policy.name)
-        if self._generations.setdefault(key, policy.generation) != policy.generation:
+        mended = key in self._unreadable
+        self._unreadable.discard(key)
+        if self._generations.setdefault(key, policy.generation) != policy.generation or mended:
             self._generations[key] = policy.generation
             self._look_again(policy)
         noted = signals.with_news(policy, status, now)
@@ -118,7 +130,7 @@ class Signalling:
             return
         key = (action.namespace, action.name)
         telling = self._of_actions.setdefault(key, _Telling(self._actions, key, {}, set()))
-        who = self._receivers(action, policies)
+        who = self._whom(action, policies)
         for change in action.status.untold:
             self._tell(telling, signal_words.of_change(action, change), who)
 
@@ -129,7 +141,7 @@ class Signalling:
         key = (policy.namespace, policy.name)
         telling = self._of_policies.setdefault(key, _Telling(self._policies, key, {}, set()))
         for news in status.untold:
-            self._tell(telling, signal_words.of_news(policy, news), signals.receivers_of_news(policy, news))
+            self._tell(telling, signal_words.of_news(policy, news), _keys(signals.receivers_of_news(policy, news)))
 
     def forget(self, namespace: str, name: str) -> None:
         """The action is gone. What waits is told all the same."""
@@ -140,14 +152,23 @@ class Signalling:
         key = (namespace, name)
         self._of_policies.pop(key, None)
         self._generations.pop(key, None)
+        self._unreadable.discard(key)
         self._addresses.forget(namespace, name)
         for receiver in [r for r in self._lanes if r[:2] == key]:
             # It finds that there is no receiver any more, and ends.
             self._lanes.pop(receiver).renew()
+            self._kinds.pop(receiver, None)
 
     async def close(self) -> None:
         """End what is under way: what was not told is told by who comes next."""
         await asyncio.gather(*(lane.close() for lane in self._lanes.values()))
+
+    def _whom(self, action: ActionView, policies: Iterable[PolicyView]) -> set[ReceiverKey]:
+        """Who is told of the action. Of a policy that cannot be read it is not known yet."""
+        trigger = action.spec.trigger
+        if trigger is not None and self._has_hidden_receivers(action.namespace, trigger.policy):
+            return {(action.namespace, trigger.policy, _ANYBODY)}
+        return _keys(self._receivers(action, policies))
 
     def _receivers(self, action: ActionView, policies: Iterable[PolicyView]) -> tuple[Receiver, ...]:
         telling = [policy for policy in policies if policy.spec.signals]
@@ -158,10 +179,9 @@ class Signalling:
         target = observe.target_of(self._store, action.namespace, kind, name, now) if _by_person(action) else None
         return signals.receivers(action, target, telling)
 
-    def _tell(self, telling: _Telling, message: SignalMessage, who: Iterable[Receiver]) -> None:
+    def _tell(self, telling: _Telling, message: SignalMessage, keys: set[ReceiverKey]) -> None:
         if message.id in telling.waiting or message.id in telling.told:
             return
-        keys = {receiver.key for receiver in who}
         if not keys:
             self._told(telling, message.id)
             return
@@ -171,21 +191,40 @@ class Signalling:
 
     def _lane(self, key: ReceiverKey) -> Lane:
         if key not in self._lanes:
+            namespace, policy, name = key
             lines = Lines(
-                post=partial(self._post, key),
-                counted=partial(self._count, key),
+                name=f"receiver {name or '(not known)'} of RecoveryPolicy {namespace}/{policy}",
+                post=partial(self._post if name else self._hold, key),
+                counted=lambda result: self._telemetry.signals.ended(self._kind(key), result.value),
+                refused=lambda status: self._telemetry.signals.refused(self._kind(key), status),
                 settled=partial(self._settled, key),
                 changed=partial(self._policies.wake, key[:2], _CAUSE),
             )
+            self._kind(key)  # which is known now, and may not be later
             self._lanes[key] = Lane(lines, self._requests, self._clock.now, self._wait, self._jitter)
         return self._lanes[key]
 
     async def _post(self, key: ReceiverKey, message: SignalMessage) -> str | None:
         signal = self._signal(key)
         if signal is None:
+            if self._waits_for(key[:2]):
+                return _UNREADABLE
             raise NoReceiverError
         request = await self._addresses.request(key, signal, message)
         return request if isinstance(request, str) else await self._signals.send(request)
+
+    async def _hold(self, key: ReceiverKey, message: SignalMessage) -> str | None:
+        """Tried as any other. Once the policy can be read, or is gone, the action's loop looks anew who is told."""
+        if self._waits_for(key[:2]):
+            return _UNREADABLE
+        held = [telling for telling in self._of_actions.values() if message.id in telling.waiting]
+        for telling in held:
+            del telling.waiting[message.id]
+            telling.wakeups.wake(telling.key, _CAUSE)
+        if not held:
+            logger.warning("signal %s was dropped: its action went while its policy could not be read", message.id)
+            self._telemetry.signals.ended(UNKNOWN_KIND, Result.DROPPED.value)
+        raise NoReceiverError
 
     def _signal(self, key: ReceiverKey) -> Signal | None:
         """The receiver as its policy has it now."""
@@ -193,10 +232,32 @@ class Signalling:
         view = parsed(self._store, "RecoveryPolicy", namespace, policy, _readable)
         return next((s for s in view.spec.signals if s.name == name), None) if view is not None else None
 
-    def _count(self, key: ReceiverKey, result: Result) -> None:
+    def _is_unreadable(self, policy: Key) -> bool:
+        there = self._store.version("RecoveryPolicy", *policy) is not None
+        return there and parsed(self._store, "RecoveryPolicy", *policy, _readable) is None
+
+    def _waits_for(self, policy: Key) -> bool:
+        """Whether signals wait until the policy can be read. The log says it once."""
+        if not self._is_unreadable(policy):
+            return False
+        if policy not in self._unreadable:
+            self._unreadable.add(policy)
+            said = "RecoveryPolicy %s/%s cannot be read: its signals wait for some minutes, and are dropped then"
+            logger.warning(said, *policy)
+        return True
+
+    def _has_hidden_receivers(self, namespace: str, policy: str) -> bool:
+        """Whether the policy has receivers which cannot be read."""
+        if not self._is_unreadable((namespace, policy)):
+            return False
+        obj = self._store.get("RecoveryPolicy", namespace, policy)
+        return obj is not None and bool(obj["spec"].get("signals")) and self._waits_for((namespace, policy))
+
+    def _kind(self, key: ReceiverKey) -> str:
         signal = self._signal(key)
         if signal is not None:
-            self._telemetry.signals.ended(kind_of(signal), result.value)
+            self._kinds[key] = kind_of(signal)
+        return self._kinds.get(key, UNKNOWN_KIND)
 
     def _settled(self, receiver: ReceiverKey, message: str) -> None:
         for telling in (*self._of_actions.values(), *self._of_policies.values()):
@@ -218,10 +279,15 @@ class Signalling:
             self._lanes[key].renew()
             if key[2] not in names:
                 del self._lanes[key]
+                self._kinds.pop(key, None)
 
 
 def _by_person(action: ActionView) -> bool:
     return action.spec.trigger is None
+
+
+def _keys(receivers: Iterable[Receiver]) -> set[ReceiverKey]:
+    return {receiver.key for receiver in receivers}
 
 
 def _readable(obj: Object) -> PolicyView | None:
