@@ -18,7 +18,7 @@ from sophia_operator.api.recovery_values import Action
 from sophia_operator.core.pool.findings import ServerRole
 from tests.support.pool_world import BrokenError, World
 
-EXAMPLES: Final = int(os.environ.get("POOL_MODEL_EXAMPLES", "60"))
+EXAMPLES: Final = int(os.environ.get("POOL_MODEL_EXAMPLES", "40"))
 _ACTIONS: Final = (Action.RECONNECT, Action.CANCEL_STATEMENT, Action.REFRESH_PLANS, Action.LIMIT_CONNECTIONS)
 #: A pause ends by itself after 120 s, and one look of five later at most, with the time that passes take.
 LONGEST_PAUSE: Final = 120 + 5 + 2

@@ -12,6 +12,10 @@ from hack.cluster.node.layout import NAME
 ROOT = Path("/sys/fs/cgroup")
 _CONTROLLERS = ("cpuset", "cpu", "memory", "pids")
 _POLL_SECONDS = 0.05
+_TURNS = 10
+"""How many processes outside pods all pods together weigh as much as. By default it is one: when the processors are
+busy with tests and with the control plane, pods would hardly run, the gateway would miss its probes and users theirs.
+"""
 
 
 def create(root: Path = ROOT) -> None:
@@ -26,6 +30,8 @@ def create(root: Path = ROOT) -> None:
         for name in ("cpuset.cpus", "cpuset.mems"):
             if (hierarchy / name).exists():
                 (group / name).write_text((hierarchy / name).read_text())
+        if (hierarchy / "cpu.shares").exists():
+            (group / "cpu.shares").write_text(str(_TURNS * 1024))
 
 
 def remove(root: Path = ROOT, *, timeout: float = 15.0) -> None:
@@ -52,6 +58,8 @@ def _create_v2(root: Path) -> None:
         for controller in _CONTROLLERS:
             if controller in available and controller not in enabled:
                 _enable(folder, controller)
+    if (group / "cpu.weight").exists():
+        (group / "cpu.weight").write_text(str(_TURNS * 100))
 
 
 def _enable(folder: Path, controller: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hack.rig.redis import RedisServer
 
-_AT_ONCE = 2_000
+_AT_ONCE = 500
 
 
 def fill(server: RedisServer, entries: Mapping[bytes, bytes], *, ttl: int | None = None) -> None:
@@ -15,8 +15,12 @@ def fill(server: RedisServer, entries: Mapping[bytes, bytes], *, ttl: int | None
     items = list(entries.items())
     with server.client() as client:
         for first in range(0, len(items), _AT_ONCE):
+            some = items[first : first + _AT_ONCE]
+            if ttl is None:  # one answer to read instead of hundreds
+                client.execute_command("MSET", *(word for entry in some for word in entry))
+                continue
             pipeline = client.pipeline(transaction=False)
-            for key, value in items[first : first + _AT_ONCE]:
+            for key, value in some:
                 pipeline.set(key, value, ex=ttl)
             pipeline.execute()
 

@@ -186,12 +186,14 @@ def test_control_groups_are_made_in_every_hierarchy_and_removed_from_all(tmp_pat
     (tmp_path / "cpu").symlink_to("cpu,cpuacct")
     for name in ("cpuset.cpus", "cpuset.mems"):
         (tmp_path / "cpuset" / name).write_text("0-1")
+    (tmp_path / "cpu" / "cpu.shares").write_text("1024")
     cgroups.create(tmp_path)
-    group = tmp_path / "cpuset" / layout.NAME
+    group, shares = tmp_path / "cpuset" / layout.NAME, tmp_path / "cpu" / layout.NAME / "cpu.shares"
     assert (group / "cpuset.cpus").read_text() == "0-1"
+    assert shares.read_text() == "10240"
     assert len(cgroups.groups(tmp_path)) == 3
-    for name in ("cpuset.cpus", "cpuset.mems"):
-        (group / name).unlink()  # the kernel's files do not hinder rmdir, those of a test do
+    for file in (group / "cpuset.cpus", group / "cpuset.mems", shares):
+        file.unlink()  # the kernel's files do not hinder rmdir, those of a test do
     (tmp_path / "memory" / layout.NAME / "kubepods" / "pod1").mkdir(parents=True)
     cgroups.remove(tmp_path)
     assert cgroups.groups(tmp_path) == []
@@ -212,6 +214,8 @@ def test_on_cgroup_v2_the_controllers_are_turned_on_for_the_pods(tmp_path: Path)
     group.mkdir()
     (group / "cgroup.controllers").write_text("memory\n")
     (group / "cgroup.subtree_control").write_text("")
+    (group / "cpu.weight").write_text("100")
     cgroups.create(tmp_path)
     assert (group / "cgroup.subtree_control").read_text() == "+memory"
+    assert (group / "cpu.weight").read_text() == "1000"
     assert cgroups.groups(tmp_path) == [group]
