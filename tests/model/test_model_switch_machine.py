@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -219,8 +220,9 @@ _SETTINGS: Final = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
-TestSwitches = SwitchMachine.TestCase
+# What breaks a rule takes minutes to be made short.
+TestSwitches = pytest.mark.timeout(600)(SwitchMachine.TestCase)
 TestSwitches.settings = _SETTINGS
-TestJudgedSwitches = JudgedMachine.TestCase
+TestJudgedSwitches = pytest.mark.timeout(600)(JudgedMachine.TestCase)
 TestJudgedSwitches.settings = settings(_SETTINGS, max_examples=max(1, EXAMPLES // 2))
 __all__ = ["BrokenError", "TestJudgedSwitches", "TestSwitches"]

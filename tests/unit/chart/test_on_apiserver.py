@@ -150,10 +150,12 @@ def make_newer(chart: Path) -> None:
     labels.write_text(labels.read_text().replace(line, "novelty: {{ .Values.novelty.deep.word }}\n" + line, 1))
 
 
+# The server takes its time to let go of a CRD that was changed just before.
+@pytest.mark.timeout(400)
 def test_helm_installs_upgrades_and_leaves_the_crds(apiserver: Path, tmp_path: Path) -> None:
     kubectl = Kubectl(apiserver)
     crds = [kind.crd_name for kind in KINDS]
-    kubectl("delete", "crd", *crds, "--ignore-not-found", "--timeout=50s")
+    kubectl("delete", "crd", *crds, "--ignore-not-found", "--timeout=120s")
     chart = str(shutil.copytree(CHART, tmp_path / "chart"))
     place = [f"--kubeconfig={apiserver}", "--namespace=chart-helm"]
 
@@ -181,4 +183,4 @@ def test_helm_installs_upgrades_and_leaves_the_crds(apiserver: Path, tmp_path: P
     assert len(kubectl("get", "crd", *crds, "-o", "name").splitlines()) == len(crds)
     helm("install", "trial", chart)
     helm("uninstall", "trial")
-    kubectl("delete", "crd", *crds, "--timeout=50s")
+    kubectl("delete", "crd", *crds, "--timeout=120s")

@@ -10,6 +10,7 @@ from sophia_operator.api.conditions import ConditionStatus, ConditionType, Reaso
 from sophia_operator.api.model_route import PassivePreset
 from sophia_operator.api.model_route_status import ModelRouteStatus, ModelState, ModelStatus
 from sophia_operator.core.model.plan_values import SwitchPlan
+from sophia_operator.core.model.replicas import none_to_ask
 from sophia_operator.core.model.views import ModelRouteObserved, ModelRouteView
 from sophia_operator.core.sayings import Saying, Why
 from sophia_operator.core.words import clock, count, several
@@ -133,7 +134,7 @@ def traffic_verified(sight: Sight) -> Saying | None:
     kept, status, switch = sight.observed.kept, sight.status, sight.status.switch
     if status.revision == 0:
         return Saying(UNKNOWN, Reason.AWAITING_PROOF, "the gateway is told nothing yet")
-    missing = no_replicas(sight)
+    missing = none_to_ask(sight.route.spec.gateway, sight.observed)
     if missing is not None:
         return Saying(FALSE, Reason.NO_REPLICAS, missing)
     if kept.asked_at is None and status.proved_revision == status.revision:
@@ -153,21 +154,6 @@ def traffic_verified(sight: Sight) -> Saying | None:
 def _replicas(sight: Sight) -> str:
     number = len(sight.status.replicas)
     return f"{count(number, 'replica')} {'serves' if number == 1 else 'serve'}"
-
-
-def no_replicas(sight: Sight) -> str | None:
-    """Why there is no replica to be asked, and what to do; None when there is one, or nobody knows."""
-    observed, gateway = sight.observed, sight.route.spec.gateway
-    pods = gateway.lite_llm or gateway.portkey
-    if pods is not None and not any(pod.ready for pod in observed.pods):
-        labels = ",".join(f"{k}={v}" for k, v in sorted(pods.selector.items()))
-        there = f"none of {count(len(observed.pods), 'pod')}" if observed.pods else "no pod"
-        return f"{there} with labels {labels} is ready: see the gateway's Deployment, or correct the selector"
-    if observed.kept.asking_failed is not None:
-        return observed.kept.asking_failed
-    if observed.kept.asked_at is not None and not observed.kept.replicas:
-        return "no replica of the gateway is known: see that its pods run, and spec.gateway"
-    return None
 
 
 def credentials_valid(sight: Sight) -> Saying | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sophia_operator.api.conditions import Reason
+from sophia_operator.api.conditions import ConditionType, Reason
 from sophia_operator.api.model_route_status import (
     MAX_SWITCHES,
     ModelState,
@@ -21,7 +21,7 @@ from sophia_operator.core.model.plan_values import Ranking, SwitchPlan
 from sophia_operator.core.model.told import told_hash
 from sophia_operator.core.model.views import ModelRouteView
 from sophia_operator.core.views import Blocker
-from tests.support.model_scene import after, at, health, model, observed, ranking, route, spec, step, switch
+from tests.support.model_scene import after, at, health, model, observed, ranking, route, says, spec, step, switch
 
 DOWN = health(ModelState.UNHEALTHY, failing_since=at(-3), evidence="3 of 3 probes failed (Timeout)")
 UNKNOWN = health(ModelState.UNKNOWN, eligible=False)
@@ -261,6 +261,18 @@ def test_a_change_of_what_is_told_has_a_number_and_a_time_of_its_own() -> None:
     assert reasons(named) == ["ReplicaLags"]
     again = after(late, step(late, observed(62, revision=3), ranking(), named, 62))
     assert reasons(plan(again, seconds=63, revision=3)) == []
+
+
+def test_replicas_that_cannot_be_asked_any_more_are_no_news_at_each_pass() -> None:
+    moved = replace(standing(), spec=spec(models=[model("large", model="another"), model("small")]))
+    late = after(moved, step(moved, observed(1), ranking(), plan(moved), 1))
+    gone = tuple(replace(pod, ready=False) for pod in observed().pods)
+    for seen in ({"pods": gone}, {"asking_failed": "no such host"}):
+        lost = plan(late, seconds=62, revision=3, **seen)
+        assert lost.lagging == ("gw-0 serves by 3", "gw-1 serves by 3")
+        said = step(late, observed(62, revision=3, **seen), ranking(), lost, 62)
+        assert says(said, ConditionType.TRAFFIC_VERIFIED) == ("False", "NoReplicas")
+        assert reasons(lost) == []
 
 
 def test_what_only_the_operator_needs_has_no_new_number() -> None:

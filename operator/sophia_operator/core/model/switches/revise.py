@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sophia_operator.api.model_route_status import SwitchPhase, SwitchStatus
 from sophia_operator.core.model.plan_values import SwitchPlan
+from sophia_operator.core.model.replicas import none_to_ask
 from sophia_operator.core.model.switches import record, waits
 from sophia_operator.core.model.switches.draft import Draft, in_phase
 from sophia_operator.core.model.switches.fallbacks import fallbacks, kept
@@ -46,7 +47,9 @@ def with_revision(scene: Scene, proof: Proof, draft: Draft) -> SwitchPlan:
     lagging = () if anew else _lagging(scene, switch, proof, proved_revision < revision)
     notices = [*draft.notices, *record.all_down(scene, draft.active)]
     waits_quietly = switch is not None and not switch.overdue and proved_revision < revision
-    if overdue or (lagging and not waits_quietly and not record.was_lagging(scene)):
+    # Without any replica to ask, the conditions speak of that: what is known of those before is no news at each pass.
+    lags = bool(lagging) and none_to_ask(scene.spec.gateway, scene.observed) is None
+    if overdue or (lags and not waits_quietly and not record.was_lagging(scene)):
         notices.append(record.lags(revision, lagging))
     plan = SwitchPlan(
         active=draft.active,
