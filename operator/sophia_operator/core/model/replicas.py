@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sophia_operator.api.model_route import ModelGateway
+from sophia_operator.api.model_gateway import ModelGateway
 from sophia_operator.core.model.views import ModelRouteObserved
 from sophia_operator.core.words import count
 
