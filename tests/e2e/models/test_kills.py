@@ -49,7 +49,8 @@ def test_operator_killed_before_a_failover_is_proved(cluster: Api, namespace: st
 
 @pytest.mark.disruptive
 def test_operator_killed_at_each_stage_of_a_failback(cluster: Api, served: Make, asking: Users) -> None:
-    world = served(failback={"stages": [25, 100], "stageSeconds": 5})
+    # Longer than the operator takes to be there again, twice: it goes on with the stage meanwhile.
+    world = served(failback={"stages": [25, 100], "stageSeconds": 20})
     route, (primary, _) = world.route, world.models
     primary.control(error_rate=1.0)
     route.wait_serves("second")
