@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.component.prometheus.server import program
 from tests.support.helm import pick, render
-
-#: Seconds between two scrapes, and between two evaluations.
-STEP = 30
+from tests.support.promtool import STEP, check_rules
 
 
 @dataclass(frozen=True)
@@ -62,8 +57,6 @@ def firing_at(seconds: int, value: int | None) -> dict[str, Any]:
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_a_rollout_that_stands_still_is_told_of_in_the_documented_time(story: Story, tmp_path: Path) -> None:
-    # JSON is YAML, too.
-    (tmp_path / "rules.yaml").write_text(json.dumps(rules(story.still_for)))
     series = [
         {"series": f'sophia_rollout_stage{{namespace="shop",service="web",pod="{pod}"}}', "values": values}
         for pod, values in story.stages.items()
@@ -73,11 +66,4 @@ def test_a_rollout_that_stands_still_is_told_of_in_the_documented_time(story: St
     if story.fires_at is not None:
         begin = story.fires_at * 60
         looks += [firing_at(begin - STEP, None), firing_at(begin, 1), firing_at(begin + 20 * 60, 1)]
-    test = {"interval": f"{STEP}s", "input_series": series, "promql_expr_test": looks}
-    file = tmp_path / "test.yaml"
-    file.write_text(
-        json.dumps({"rule_files": ["rules.yaml"], "evaluation_interval": f"{STEP}s", "tests": [test]}),
-    )
-    command = [str(program("promtool")), "test", "rules", str(file)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_rules(tmp_path, rules(story.still_for), series, looks)

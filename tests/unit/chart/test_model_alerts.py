@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.promtool import STEP
 from tests.unit.chart.test_pool_alerts import check, firing
 
-_STEP = 30
 _PLACE = 'namespace="shop",route="answers"'
 
 
@@ -53,6 +53,6 @@ def test_an_alert_about_a_route(story: Story, tmp_path: Path) -> None:
         looks = [firing(story.alert, _PLACE, minute * 60, fires=False) for minute in range(60)]
     else:
         begin = story.fires_at * 60
-        looks = [firing(story.alert, _PLACE, begin - _STEP, fires=False)]
+        looks = [firing(story.alert, _PLACE, begin - STEP, fires=False)]
         looks += [firing(story.alert, _PLACE, begin + later, fires=True) for later in (0, 300)]
     check(tmp_path, series, looks)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from sophia_operator.runtime.telemetry import Telemetry
-from tests.component.prometheus.server import program
 from tests.support.helm import pick, render
+from tests.support.promtool import STEP, check_rules
 
-_STEP = 30
 _PLACE = 'namespace="shop",pool="orders"'
 
 
@@ -46,13 +43,7 @@ STORIES = {
 def check(folder: Path, series: list[dict[str, str]], looks: list[dict[str, object]]) -> None:
     """What promtool says of the rules."""
     rules = pick(render({"metrics": {"prometheusRule": {"enabled": True}}}), "PrometheusRule")["spec"]
-    (folder / "rules.yaml").write_text(json.dumps(rules))
-    test = {"interval": f"{_STEP}s", "input_series": series, "promql_expr_test": looks}
-    whole = {"rule_files": ["rules.yaml"], "evaluation_interval": f"{_STEP}s", "tests": [test]}
-    (folder / "test.yaml").write_text(json.dumps(whole))
-    command = [str(program("promtool")), "test", "rules", str(folder / "test.yaml")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_rules(folder, rules, series, looks)
 
 
 def firing(alert: str, labels: str, seconds: float, *, fires: bool) -> dict[str, object]:
@@ -69,7 +60,7 @@ def test_an_alert_about_a_pool(story: Story, tmp_path: Path) -> None:
         looks = [firing(story.alert, _PLACE, minute * 60, fires=False) for minute in range(30)]
     else:
         begin = story.fires_at * 60
-        looks = [firing(story.alert, _PLACE, begin - _STEP, fires=False)]
+        looks = [firing(story.alert, _PLACE, begin - STEP, fires=False)]
         looks += [firing(story.alert, _PLACE, begin + later, fires=True) for later in (0, 300)]
     check(tmp_path, series, looks)
 

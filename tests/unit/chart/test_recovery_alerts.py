@@ -3,10 +3,8 @@ it."""
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import subprocess
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +16,10 @@ from prometheus_client import CollectorRegistry
 
 from sophia_operator.api.recovery_policy_status import RecoveryPolicyStatus
 from sophia_operator.runtime.telemetry_recovery import RecoveryTelemetry
-from tests.component.prometheus.server import program
+from tests.support.promtool import STEP, check_rules
 from tests.support.recovery_scene import act, incident, policy
 from tests.unit.chart.test_pool_alerts import check, firing
 
-_STEP = 30
 _POLICY = 'namespace="shop",policy="pools"'
 _SPACE = 'namespace="shop"'
 _ACT = 'namespace="shop",action="RefreshPlans"'
@@ -77,7 +74,7 @@ def test_an_alert_about_recovery(story: Story, tmp_path: Path) -> None:
         looks = [firing(story.alert, story.told, minute * 60, fires=False) for minute in range(45)]
     else:
         begin = story.fires_at * 60
-        looks = [firing(story.alert, story.told, begin - _STEP, fires=False)]
+        looks = [firing(story.alert, story.told, begin - STEP, fires=False)]
         looks += [firing(story.alert, story.told, begin + later, fires=True) for later in (0, 300)]
     check(tmp_path, series, looks)
 
@@ -120,13 +117,7 @@ def test_the_documented_rules_say_what_they_are_to_say(record: str, value: float
     if record.endswith("p90_7d"):
         series[7]["values"] = "0x10 5.4x50"
         series[6]["values"] = "0x10 0x50"
-    (tmp_path / "rules.yaml").write_text(json.dumps(documented()))
-    test = {"interval": f"{_STEP}s", "input_series": series, "promql_expr_test": [look]}
-    whole = {"rule_files": ["rules.yaml"], "evaluation_interval": f"{_STEP}s", "tests": [test]}
-    (tmp_path / "test.yaml").write_text(json.dumps(whole))
-    command = [str(program("promtool")), "test", "rules", str(tmp_path / "test.yaml")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_rules(tmp_path, documented(), series, [look])
 
 
 def exposed(telemetry: RecoveryTelemetry, registry: CollectorRegistry) -> dict[str, list[float]]:
@@ -178,13 +169,7 @@ def test_the_documented_rules_see_first_acts(record: str, value: float, tmp_path
         "eval_time": "10m",
         "exp_samples": [{"labels": '{namespace="shop"}', "value": value}],
     }
-    (tmp_path / "rules.yaml").write_text(json.dumps(documented()))
-    test = {"interval": f"{_STEP}s", "input_series": series, "promql_expr_test": [look]}
-    whole = {"rule_files": ["rules.yaml"], "evaluation_interval": f"{_STEP}s", "tests": [test]}
-    (tmp_path / "test.yaml").write_text(json.dumps(whole))
-    command = [str(program("promtool")), "test", "rules", str(tmp_path / "test.yaml")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_rules(tmp_path, documented(), series, [look])
 
 
 def test_no_false_fire_is_a_share_of_nothing_and_no_gap(tmp_path: Path) -> None:
@@ -195,10 +180,4 @@ def test_no_false_fire_is_a_share_of_nothing_and_no_gap(tmp_path: Path) -> None:
         {"expr": f"round({n}, 1)", "eval_time": "30m", "exp_samples": [{"labels": '{namespace="shop"}', "value": 0}]}
         for n in names
     ]
-    (tmp_path / "rules.yaml").write_text(json.dumps(documented()))
-    test = {"interval": f"{_STEP}s", "input_series": series, "promql_expr_test": looks}
-    whole = {"rule_files": ["rules.yaml"], "evaluation_interval": f"{_STEP}s", "tests": [test]}
-    (tmp_path / "test.yaml").write_text(json.dumps(whole))
-    command = [str(program("promtool")), "test", "rules", str(tmp_path / "test.yaml")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+    check_rules(tmp_path, documented(), series, looks)
