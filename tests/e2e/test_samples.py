@@ -58,6 +58,7 @@ def test_samples_serve_and_the_plugin_shows_how_one_changes(
     hello = Service(cluster, "hello", _NAMESPACE)
     with Load(gateway, _HOST, rate=60.0) as load, terminal("sophia", "status", "hello", "--watch") as watching:
         world = Loaded(hello, load, gateway)
+        watching.wait_for("Ready: release hello-1 is what the spec asks for", seconds=60)
         weights = change(hello)
         followed = kubectl("sophia", "status", "hello", "--wait", "--timeout=120")
         goes_forward(world)
@@ -65,8 +66,12 @@ def test_samples_serve_and_the_plugin_shows_how_one_changes(
         assert watching.interrupt() == 0
     assert weights == [10, 50, 100]
     for weight in weights:
-        assert f"hello-2 Shifting {weight}%" in followed
         assert f"▶ {weight} %" in watching.shown
+    # It begins to follow after the change, where the release is by then.
+    told = list(dict.fromkeys(int(weight) for weight in re.findall(r"hello-2 Shifting (\d+)%", followed)))
+    assert told
+    assert told == weights[-len(told) :]
+    assert "Settled: release hello-2 is what the spec asks for" in followed
     request.node.user_properties += world.figures()
     world.report()
 

@@ -85,6 +85,16 @@ def test_choice_waits_for_a_scan_that_is_not_old() -> None:
     assert only(plan(nothing, seen(request()), 4)).phase is ActPhase.REFUSED
 
 
+def test_choice_waits_for_a_scan_that_knows_what_fills_the_memory() -> None:
+    filled = replace(observed(found=node(keys=10_000)), acts=(request(),))
+    for before, after, waits in ((350, 350, True), (350, 9_000, False), (30_000, 9_000, False)):
+        begun = plan(status(keys=before), filled)
+        assert (only(begun).subject, begun.wish, begun.scan) == (None, None, True), before
+        then = plan(status(only(begun), scanned=3, keys=after), filled, 4)
+        assert (only(then).phase, only(then).subject is None, then.scan) == (ActPhase.RUNNING, waits, waits)
+    assert only(plan(status(keys=9_000), filled)).subject == "namespace images"
+
+
 def over(phase: FlushPhase, name: str = "recovery-uid-1") -> FlushStatus:
     return FlushStatus(name=name, what="x", phase=phase, deleted=5, scanned=9, message="why", started_at=at(1))
 

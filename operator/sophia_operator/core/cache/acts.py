@@ -17,7 +17,7 @@ from sophia_operator.api.cache_tier_status import CacheTierStatus, FlushPhase, F
 from sophia_operator.api.recovery_action_status import ActPhase, ActStatus
 from sophia_operator.api.recovery_values import Action
 from sophia_operator.core.cache.findings import NodeCommand, NodeCommandResult, NodeVerb
-from sophia_operator.core.cache.sight import reachable
+from sophia_operator.core.cache.sight import primary_of, reachable, table_of
 from sophia_operator.core.cache.views import TierObserved, TierView
 from sophia_operator.core.recovery.acts import begun, ended, replaced, tidied, to_begin
 from sophia_operator.core.recovery.views import ActRequest
@@ -25,8 +25,10 @@ from sophia_operator.core.words import count
 
 _RATE: Final = 2000
 _SUBJECT: Final = "namespace "
-#: What a scan found is good for a choice for so long.
+#: What a scan found is good for a choice for so long, and while it accounts for the keys that are there now: what fills
+#: the memory in a burst came after a scan that is some seconds old, and another namespace would pay for it.
 _FRESH_SECONDS: Final = 60
+_LEAST_SHARE: Final = 0.75
 #: Between two scans while an act waits for one.
 _SCAN_SECONDS: Final = 5
 #: Of a namespace whose hit ratio is not known: as if every second read was answered.
@@ -107,7 +109,6 @@ def _gain(namespace: NamespaceStatus) -> float:
 
 
 def _begin_flush(tier: TierView, observed: TierObserved, request: ActRequest, now: datetime) -> ActStatus:
-    del observed
     if tier.spec.level is CacheLevel.MEMORY:
         why = "entries in the memory of clients cannot be taken away one by one"
         return ended(begun(request, now), ActPhase.REFUSED, why, now)
@@ -118,19 +119,29 @@ def _begin_flush(tier: TierView, observed: TierObserved, request: ActRequest, no
         return ended(begun(request, now), ActPhase.REFUSED, why, now)
     if named is not None:
         return begun(request, now, subject=f"{_SUBJECT}{named}", message=f"flushes {named}, as asked")
-    return _chosen(tier, begun(request, now, message="waits for a scan, which tells the cheapest namespace"), now)
+    act = begun(request, now, message="waits for a scan, which tells the cheapest namespace")
+    return _chosen(tier, observed, act, now)
 
 
-def _chosen(tier: TierView, act: ActStatus, now: datetime) -> ActStatus:
-    """With the namespace that it is about, chosen by a scan that is not old."""
-    scanned = tier.status.scanned_at
+def _chosen(tier: TierView, observed: TierObserved, act: ActStatus, now: datetime) -> ActStatus:
+    """With the namespace that it is about, chosen by a scan that is not old and knows the keys that are there."""
+    scanned, tallies = tier.status.scanned_at, _tallies(tier, observed)
     fresh = scanned is not None and scanned >= act.started_at - timedelta(seconds=_FRESH_SECONDS)
-    chosen = cheapest(tier.spec, tier.status) if fresh else None
+    chosen = cheapest(tier.spec, tier.status) if fresh and tallies else None
     if chosen is not None:
         return act.model_copy(update={"subject": f"{_SUBJECT}{chosen[0]}", "message": chosen[1]})
-    if scanned is None or scanned <= act.started_at:
+    if scanned is None or scanned <= act.started_at or not tallies:
         return act
     return ended(act, ActPhase.REFUSED, "no namespace uses memory: what fills it is of none, and is left alone", now)
+
+
+def _tallies(tier: TierView, observed: TierObserved) -> bool:
+    """Whether the last scan found about as many keys as there are now. Where that is not known, it is believed."""
+    node, table, found = primary_of(observed, tier.status.primary), table_of(observed), tier.status.keys
+    there = node.keys if node is not None else table.keys if table is not None else None
+    if there is None or found is None:
+        return True
+    return min(there, found) >= _LEAST_SHARE * max(there, found)
 
 
 def _begin_purge(tier: TierView, observed: TierObserved, request: ActRequest, now: datetime) -> ActStatus:
@@ -150,7 +161,7 @@ def _flushing(
     tier: TierView, observed: TierObserved, acts: Sequence[ActStatus], act: ActStatus, now: datetime
 ) -> ActsPlan:
     if act.subject is None:
-        act = _chosen(tier, act, now)
+        act = _chosen(tier, observed, act, now)
         acts = replaced(acts, act)
         if act.subject is None:
             return ActsPlan(tuple(acts), scan=act.phase is ActPhase.RUNNING)
