@@ -353,4 +353,4 @@ async def test_a_probe_that_is_cancelled_ends_and_leaves_no_connection(
             await task
         while server.counters.running:
             await asyncio.sleep(0.01)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5

@@ -151,7 +151,7 @@ async def test_a_pause_that_takes_too_long(pools: PostgresPools, instance: PgBou
         began = time.monotonic()
         answer = await pools.command(at(instance, timeout_seconds=0.4), Verb.PAUSE)
         assert answer == Failure(Fault.TIMEOUT, "no answer within 0.4 s")
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 5
         assert await pools.command(at(instance), Verb.RESUME) is None
         client.execute("COMMIT")
 

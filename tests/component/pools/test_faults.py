@@ -73,7 +73,7 @@ async def test_a_server_that_hangs(pools: PostgresPools, fresh: Postgres) -> Non
     failure = failed(await pools.server(to(fresh, timeout_seconds=0.5)))
     assert failure.fault is Fault.TIMEOUT
     assert failure.message == "no answer within 0.5 s"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 6
 
 
 async def test_a_server_that_hangs_in_the_middle(pools: PostgresPools, fresh: Postgres) -> None:
@@ -84,7 +84,7 @@ async def test_a_server_that_hangs_in_the_middle(pools: PostgresPools, fresh: Po
     began = time.monotonic()
     failure = failed(await pools.server(to(fresh, timeout_seconds=0.7)))
     assert failure.fault is Fault.TIMEOUT
-    assert 0.6 < time.monotonic() - began < 2
+    assert 0.6 < time.monotonic() - began < 6
 
 
 async def test_tls_is_required(pools: PostgresPools, fresh: Postgres) -> None:

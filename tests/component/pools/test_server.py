@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -154,10 +153,10 @@ async def test_an_address_that_swallows_everything_hides_no_other(lasting: Postg
 
     # The same port at another address takes connections and says nothing.
     with socket.create_server(("127.0.0.9", lasting.port)):
-        request = to(lasting, host="db.example", timeout_seconds=2.0)
+        request = to(lasting, host="db.example", timeout_seconds=8.0)
         seen: Server = answered(await PostgresServers(resolve).server(request))
     assert seen.address == "127.0.0.1"
-    assert seen.connect_ms > 900
+    assert seen.connect_ms > 3_900
 
 
 async def test_a_name_server_that_hangs_blocks_nothing(
@@ -171,13 +170,12 @@ async def test_a_name_server_that_hangs_blocks_nothing(
         return look_up(host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    began = time.monotonic()
-    slow = asyncio.ensure_future(pools.server(to(lasting, host="localhost", timeout_seconds=1.0)))
+    slow = asyncio.ensure_future(pools.server(to(lasting, host="localhost", timeout_seconds=3.0)))
     assert answered(await pools.server(to(lasting)))
-    assert time.monotonic() - began < 0.9
+    assert not slow.done()
     failure = failed(await slow)
     release.set_result(None)
-    assert "the name localhost was not resolved within 1 s" in failure.message
+    assert "the name localhost was not resolved within 3 s" in failure.message
 
 
 async def test_the_certificates_stay_nowhere(

@@ -84,7 +84,7 @@ async def test_a_node_that_hangs(caches: RedisCaches, fresh: RedisServer, known:
     failure = failed(await caches.node(to(fresh, timeout_seconds=0.3)))
     assert failure.fault is CacheFault.TIMEOUT
     assert failure.message == "no answer within 0.3 s"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 6
     fresh.resume()
     seen(await caches.node(to(fresh)))
 

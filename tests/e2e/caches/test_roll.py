@@ -13,7 +13,7 @@ from hack.rig.caches import VALKEY_IMAGE, Cache
 Make = Callable[..., Cache]
 Writing = Callable[[Cache], CacheWrites]
 #: Of a handover, with the time until proxies lead to the new primary.
-_GAP_SECONDS = 10.0
+_GAP_SECONDS = 20.0
 
 
 @pytest.mark.parametrize(
