@@ -24,6 +24,8 @@ MAX_DID: Final = 16
 MAX_ACTS: Final = 8
 #: Changes that wait for being told; of more, the newest.
 MAX_UNTOLD: Final = 8
+#: Receivers tell signals apart by the number of the change: it never comes again, so no action may come so far.
+MAX_CHANGES: Final = 1_000_000
 
 Line = Annotated[str, Field(max_length=512)]
 
@@ -139,7 +141,7 @@ Acts = Annotated[
 class UntoldChange(ApiModel):
     """A change of the phase that receivers are still to be told of."""
 
-    number: int = Field(ge=1, le=64, description="Number of the change.")
+    number: int = Field(ge=1, le=MAX_CHANGES, description="Number of the change.")
     phase: ActionPhase = Field(description="The phase that it led to.")
     at: Timestamp = Field(description="When it was.")
     message: Annotated[str, Field(max_length=1024)] = Field("", description="What the action said then.")
@@ -174,8 +176,8 @@ class RecoveryActionStatus(ApiModel):
     undo: Message = Field("", description="How it is taken back, where there is something to take back.")
     false_fire: bool = Field(False, description="Whether the symptom was gone before the act could have had an effect.")
     recurrence: bool = Field(False, description="Whether the same symptom was there within the hour before.")
-    signalled: int = Field(0, ge=0, le=64, description="Number of changes that receivers were told of.")
-    changes: int = Field(0, ge=0, le=64, description="Number of changes of the phase so far.")
+    signalled: int = Field(0, ge=0, le=MAX_CHANGES, description="Number of changes that receivers were told of.")
+    changes: int = Field(0, ge=0, le=MAX_CHANGES, description="Number of changes of the phase so far.")
     #: Written with the change itself, so that none is lost in a crash.
     untold: list[UntoldChange] = Field(
         default_factory=list,

@@ -18,7 +18,12 @@ METADATA = ipaddress.ip_address("169.254.169.254")
         "169.254.169.254",
         "::ffff:169.254.169.254",
         "::169.254.169.254",
+        "::ffff:0:169.254.169.254",
         "2002:a9fe:a9fe::1",
+        "2001:0:c000:201:0:0:5601:5601",  # Teredo: of a client, with each bit turned over
+        "2001:0:a9fe:a9fe:0:0:3fff:fdfe",  # Teredo: of a server
+        "2001:db8::5efe:a9fe:a9fe",  # ISATAP
+        "2001:db8::200:5efe:a9fe:a9fe",
         "64:ff9b::a9fe:a9fe",
         "64:ff9b:1::a9fe:a9fe",
         "64:ff9b:1:a9fe:a9:fe00::",  # by a prefix of 48 bits
@@ -36,7 +41,8 @@ def test_the_metadata_service_is_found_in_each_form(address: str) -> None:
 @pytest.mark.parametrize(
     "address",
     ["192.0.2.1", "10.0.0.7", "127.0.0.1", "::1", "2001:db8::1", "fd00::7", "::ffff:10.0.0.7", "::10.0.0.7",
-     "64:ff9b::a00:7", "64:ff9b:1::a00:7", "2002:a00:7::1"],
+     "64:ff9b::a00:7", "64:ff9b:1::a00:7", "2002:a00:7::1", "::ffff:0:10.0.0.7", "2001:db8::5efe:a00:7",
+     "2001:0:c000:201::3fff:fdfe"],
 )  # fmt: skip
 def test_other_addresses_may_be_receivers(address: str) -> None:
     assert is_allowed(address)

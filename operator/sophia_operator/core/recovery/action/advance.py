@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from sophia_operator.api.conditions import Author, Condition, ConditionStatus, ConditionType, Reason, drop, find
-from sophia_operator.api.recovery_action_status import ActionPhase, RecoveryActionStatus, Verified
+from sophia_operator.api.recovery_action_status import MAX_CHANGES, ActionPhase, RecoveryActionStatus, Verified
 from sophia_operator.core.decision import Done, EventType, Next, Notice, RequeueAfter
 from sophia_operator.core.recovery.action.after import after_claim
 from sophia_operator.core.recovery.action.before import before_claim
@@ -23,7 +23,6 @@ _STALLED: Final = frozenset({ActionPhase.FAILED, ActionPhase.REFUSED, ActionPhas
 _FOR_PEOPLE: Final = frozenset({Reason.INVALID_SPEC})
 #: Phases that are reached without news for people.
 _SILENT: Final = frozenset({ActionPhase.PENDING, ActionPhase.WAITING, ActionPhase.RUNNING, ActionPhase.VERIFYING})
-_MOST_CHANGES: Final = 64
 
 
 def advance_action(action: ActionView, observed: ActionObserved, now: datetime) -> ActionDecision:
@@ -46,7 +45,7 @@ def _status(look: Look, step: Step) -> RecoveryActionStatus:
             "phase": step.phase,
             "message": step.message[:4096],
             "observed_generation": look.action.generation,
-            "changes": min(_MOST_CHANGES, before.changes + (1 if moved else 0)),
+            "changes": min(MAX_CHANGES, before.changes + (1 if moved else 0)),
         }
     )
     return changed.model_copy(update={"conditions": _conditions(look, step, changed)})
