@@ -1,4 +1,4 @@
-"""Images unpacked once, so that a node starts by copying containerd's store instead of importing archives."""
+"""Images unpacked once, so that a node starts with containerd's store instead of importing archives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODULE = "hack.cluster.node.unpack"
 
 
 def folder() -> Path:
-    """Return containerd's root folder with the unpacked images."""
+    """Return containerd's root folder with the unpacked images. A node that runs has links to what is in it."""
     return paths.cache() / "imagestore" / "containerd"
 
 

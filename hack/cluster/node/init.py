@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from hack.cluster import components, daemons, pki
-from hack.cluster.node import layout, network, plan
+from hack.cluster.node import borrowed, layout, network, plan
 
 _LINK_TIMEOUT_SECONDS = 30.0
 _READY_TIMEOUT_SECONDS = 120.0
@@ -46,12 +46,21 @@ def mounts(todo: plan.Plan) -> None:
         command("mount", "-t", "tmpfs", "-o", f"mode=755,size={size}", "tmpfs", folder)
     for folder in layout.COVERED:
         cover(folder, Path(todo.memory, "covered", folder.strip("/").replace("/", ".")))
-    command("cp", "-a", f"{todo.image_store}/.", todo.containerd_root)
+    images(todo)
     for name, value in todo.kernel_settings.items():
         pretended = Path(todo.settings_folder, name.replace("/", "."))
         pretended.parent.mkdir(parents=True, exist_ok=True)
         pretended.write_text(f"{value}\n")
         command("mount", "--bind", str(pretended), f"/proc/sys/{name}")
+
+
+def images(todo: plan.Plan) -> None:
+    """Give containerd the unpacked images, which it cannot change."""
+    store = Path(todo.memory, "images")
+    store.mkdir()
+    command("mount", "--bind", todo.image_store, str(store))
+    command("mount", "-o", "remount,bind,ro", str(store))
+    borrowed.borrow(store, Path(todo.containerd_root))
 
 
 def cover(folder: str, changes: Path) -> None:

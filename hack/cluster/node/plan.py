@@ -48,7 +48,7 @@ class Plan:
     """Where to mount the file system in memory."""
     memory_size: str
     image_store: str
-    """Folder to copy into ``containerd_root`` first."""
+    """Folder with the unpacked images, of which ``containerd_root`` is made."""
     containerd_root: str
     log: str
     ended: str
