@@ -108,7 +108,7 @@ class Cache(Told):
         """Names of the pods that are labelled with that role."""
         return [p["metadata"]["name"] for p in self.pods() if p["metadata"]["labels"].get(_ROLE) == role]
 
-    def wait_labelled(self, role: str, count: int = 1, *, seconds: float = 20) -> list[str]:
+    def wait_labelled(self, role: str, count: int = 1, *, seconds: float = 45) -> list[str]:
         """Names of the pods with that role, once there are so many: the status is written before labels are.
         Raises TimeoutError."""
 
@@ -123,7 +123,7 @@ class Cache(Told):
         name = self.status()["binding"]["name"]
         # The status is written before what it speaks of.
         secret: Json = self.api.until(
-            f"Secret {name}", lambda: self.api.get("Secret", self.namespace, name), seconds=10
+            f"Secret {name}", lambda: self.api.get("Secret", self.namespace, name), seconds=30
         )
         return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
 
@@ -171,7 +171,7 @@ class Cache(Told):
         with self.client() as client:
             return sum(1 for _ in client.scan_iter(pattern, count=1000))
 
-    def wait_served(self, *, seconds: float = 20) -> None:
+    def wait_served(self, *, seconds: float = 45) -> None:
         """Wait until this machine reaches the Service: proxies hear of ready pods a moment after everybody else.
         Raises TimeoutError."""
         until(f"the Service of {self.name} to lead to its primary", self._is_served, seconds=seconds, every=0.1)

@@ -96,7 +96,7 @@ class Pool(Told):
         """Whether none of these pods is there any more, not even on its way out."""
         return not uids & {p["metadata"]["uid"] for p in self.api.list("Pod", self.namespace, f"{_LABEL}={self.name}")}
 
-    def wait_served(self, *, seconds: float = 20) -> None:
+    def wait_served(self, *, seconds: float = 45) -> None:
         """Wait until this machine reaches the Service: proxies hear of ready pods a moment after everybody else.
         Raises TimeoutError."""
         until(f"the Service of {self.name} to lead to its pods", self._is_served, seconds=seconds, every=0.1)

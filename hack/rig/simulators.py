@@ -43,7 +43,7 @@ class Simulator:
     def wait_ready(self, *, seconds: float = 90) -> None:
         """Wait until it answers. Raises TimeoutError."""
         restricted.wait_pods(self.api, self.namespace, self.name, 1, seconds=seconds)
-        until(f"{self.name} to answer", self._answers, seconds=20, every=0.1)
+        until(f"{self.name} to answer", self._answers, seconds=45, every=0.1)
 
     def control(self, **changes: Any) -> Json:
         """Change its settings at once; what it tells of itself then."""

@@ -99,7 +99,7 @@ class Told:
             if event.get("reason") == reason and event["involvedObject"].get("name") == self.name
         ]
 
-    def wait_events(self, reason: str, *words: str, seconds: float = 15) -> list[Json]:
+    def wait_events(self, reason: str, *words: str, seconds: float = 40) -> list[Json]:
         """Wait until there are Events with that reason and these words, and return them: they are told beside the rest,
         so a status may precede them."""
 

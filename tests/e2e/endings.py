@@ -32,7 +32,7 @@ def goes_back(world: Loaded, *states: str, revision: int = 2, to: int = 1, secon
     """The release ends in one of the states, RolledBack if none is named: the one before serves alone, and says so."""
     release = world.service.wait_state(revision, *(states or ("RolledBack",)), seconds=seconds)
     # The service's own status is written after the release's.
-    stalled = world.service.api.until("Stalled", lambda: world.service.condition("Stalled"), seconds=10)
+    stalled = world.service.api.until("Stalled", lambda: world.service.condition("Stalled"), seconds=30)
     assert stalled["reason"] == "ReleaseLatched"
     assert f"{world.service.name}-{to} keeps serving" in stalled["message"]
     conditions = {c["type"]: c["status"] for c in world.service.status()["conditions"]}
@@ -62,6 +62,6 @@ def who_answers(world: Loaded) -> set[str]:
     until(
         "a second's answers",
         lambda: any(r.scheduled >= since + 1 and r.release for r in world.load.records[-100:]),
-        seconds=20,
+        seconds=45,
     )
     return set(world.load.report(since, since + 1).releases)

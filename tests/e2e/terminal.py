@@ -62,7 +62,7 @@ class Terminal:
         """Wait until it has shown the words. Raises TimeoutError."""
         until(f"the terminal to show {words!r}", lambda: words in self.shown, seconds=seconds)
 
-    def interrupt(self, *, seconds: float = 10.0) -> int:
+    def interrupt(self, *, seconds: float = 30.0) -> int:
         """Interrupt it, as Ctrl-C does, and return its exit code."""
         self._process.send_signal(signal.SIGINT)
         return self._process.wait(timeout=seconds)

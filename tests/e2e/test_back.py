@@ -151,6 +151,8 @@ def test_failed_release_stays_latched_and_retry_starts_it_again(loaded: Make) ->
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
 def test_abort_goes_back_at_once(loaded: Make, stage: int) -> None:
     plan = rollout(stages=stages(10, 25, 50, 100, seconds=4))
+    # Nobody waits for its end.
+    plan["stages"][stage]["observeSeconds"] = 60
     world = loaded(plan=plan)
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
     world.service.wait_stage(2, stage)

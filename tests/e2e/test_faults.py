@@ -121,7 +121,7 @@ def test_newer_change_supersedes_and_those_between_are_skipped(loaded: Make) -> 
     world.service.apply(env={"DEMO_VERSION": "2"}, plan=plan)
     world.service.wait_stage(2, 0)
     world.service.apply(env={"DEMO_VERSION": "3"}, plan=plan)
-    world.service.api.until("release 3", lambda: world.service.release(3), seconds=20)
+    world.service.api.until("release 3", lambda: world.service.release(3), seconds=45)
     world.service.apply(env={"DEMO_VERSION": "4"}, plan=plan)
     goes_forward(world, 4)
     assert world.service.state(2) == "Superseded"
@@ -172,10 +172,10 @@ def test_edits_by_hand_are_put_right(loaded: Make) -> None:
     api.until(
         "the size to be put right",
         lambda: (api.get("Deployment", namespace, "app-1") or {})["spec"]["replicas"] == 2 or None,
-        seconds=20,
+        seconds=45,
     )
     api.delete("Service", namespace, "app-green")
-    api.until("the Service to be made again", lambda: api.get("Service", namespace, "app-green"), seconds=20)
+    api.until("the Service to be made again", lambda: api.get("Service", namespace, "app-green"), seconds=45)
     settles(world, 1)
     world.report()
 

@@ -62,7 +62,7 @@ def test_samples_serve_and_the_plugin_shows_how_one_changes(
         weights = change(hello)
         followed = kubectl("sophia", "status", "hello", "--wait", "--timeout=120")
         goes_forward(world)
-        watching.wait_for("Ready: release hello-2 is what the spec asks for", seconds=10)
+        watching.wait_for("Ready: release hello-2 is what the spec asks for", seconds=30)
         assert watching.interrupt() == 0
     assert weights == [10, 50, 100]
     for weight in weights:

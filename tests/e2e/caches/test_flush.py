@@ -44,14 +44,14 @@ def test_flush_by_tag(cached: Make) -> None:
 def test_flush_by_generation_raises_it_at_once(cached: Make) -> None:
     cache = two(cached)
     cache.patch(flush={"name": "next", "kind": "Generation", "namespaceName": "emb", "keysPerSecond": 500})
-    cache.wait("to raise the generation", lambda _: cache.namespace_status().get("generation") == 2, seconds=20)
+    cache.wait("to raise the generation", lambda _: cache.namespace_status().get("generation") == 2, seconds=45)
     name = cache.status()["binding"]["configMapName"]
 
     def led() -> bool:
         found = cache.api.get("ConfigMap", cache.namespace, name)
         return found is not None and "emb:g2:" in found["data"]["chain.json"]
 
-    cache.api.until("clients to be told", led, seconds=20)
+    cache.api.until("clients to be told", led, seconds=45)
     cache.fill(7, prefix="emb:g2:")
     assert cache.wait_flushed("next")["phase"] == "Done"
     assert (cache.count("emb:g1:*"), cache.count("emb:g2:*"), cache.count("page:*")) == (0, 7, 500)

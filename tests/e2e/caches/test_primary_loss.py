@@ -70,6 +70,7 @@ def test_never_are_two_labelled(cached: Make, writing: Writing) -> None:
     end = time.monotonic() + 30
     while time.monotonic() < end and not [f for f in cache.status().get("failovers") or [] if f.get("fromNode") == old]:
         assert len(cache.labelled("primary")) <= 1
+        time.sleep(0.02)
     cache.wait_failed_over(began, seconds=60)
     assert len(cache.labelled("primary")) <= 1
 

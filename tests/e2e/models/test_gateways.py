@@ -86,7 +86,7 @@ def follows_a_death(world: Served, pods: GatewayPods, users: Asking, replicas: l
     assert seen == dict.fromkeys(replicas, (status["revision"], "second"))
     assert pods.lives() == before
     after = seconds_of(past["provedAt"])
-    route.api.until("an answer after the proof", lambda: users.answered_by(after) or None, seconds=20)
+    route.api.until("an answer after the proof", lambda: users.answered_by(after) or None, seconds=45)
     users.stop()
     assert users.failed() == {}
     return past

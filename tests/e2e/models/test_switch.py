@@ -28,7 +28,8 @@ LATE_SECONDS = 1.0
 def test_killed_model_is_replaced_everywhere_and_gets_its_traffic_back_by_stages(
     served: Make, asking: Users, proved: Proved
 ) -> None:
-    world = served(metrics=CONTOUR)
+    # Stages that are long enough to be seen, each of them, on a busy machine.
+    world = served(metrics=CONTOUR, failback={"stageSeconds": 4})
     route, (primary, _) = world.route, world.models
     users = asking(world)
     began = time.time()
@@ -90,7 +91,7 @@ def tells(route: Route, reason: str, words: str) -> None:
     def told() -> bool:
         return any(words in event["message"] for event in route.events(reason))
 
-    route.api.until(f"an Event {reason} that says {words!r}", told, seconds=15)
+    route.api.until(f"an Event {reason} that says {words!r}", told, seconds=40)
 
 
 def follow(route: Route, name: str, *, seconds: float = 120) -> list[int]:

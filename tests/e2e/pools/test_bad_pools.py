@@ -81,7 +81,7 @@ def test_bad(pooled: Make, clients: Clients, case: str) -> None:
 def says(pool: Pool, reason: str, *words: str) -> None:
     """The pool is not Ready for that reason, says so in words that help, and told it once."""
     found = pool.wait_reason(reason, *words, seconds=60)
-    ready = pool.wait_condition("Ready", "False", seconds=20)
+    ready = pool.wait_condition("Ready", "False", seconds=45)
     assert ready["message"], found
     time.sleep(_LOOKS_SECONDS)
     # On a busy machine the server may have been too slow once before, when the pool was made.

@@ -21,13 +21,13 @@ def test_switchover_while_paused(pooled: Make, clients: Clients) -> None:
     running = clients(pool, clients=CLIENTS, every=0.2, hold=0.1)
     wait_commits(running, CLIENTS)
     pool.patch(paused=True)
-    pool.wait_condition("Paused", "True", "PausedBySpec", seconds=20)
-    status = pool.wait("to say until when", lambda found: found["status"].get("pause"), seconds=10)
+    pool.wait_condition("Paused", "True", "PausedBySpec", seconds=45)
+    status = pool.wait("to say until when", lambda found: found["status"].get("pause"), seconds=30)
     assert not status["over"]
     paused = time.time()
     # Nobody is on the server any more, and so everything that was committed is on the standby a moment later.
     busy = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop' AND state <> 'idle'"
-    pool.api.until("transactions to end", lambda: database.query(old, busy) == [(0,)], seconds=20)
+    pool.api.until("transactions to end", lambda: database.query(old, busy) == [(0,)], seconds=45)
     database.wait_replayed(new)
     before = running.books().committed
     database.kill(old)
