@@ -58,6 +58,11 @@ test-unit: setup ## Only the tests that need no cluster
 	$(CLUSTER_CLI) binaries
 	$(RUN) pytest -m "not e2e" --numprocesses 2
 
+.PHONY: test-search
+test-search: setup ## Property and model tests alone, with other examples each time than `make test` draws
+	$(CLUSTER_CLI) binaries
+	$(RUN) pytest -m hypothesis --hypothesis-profile=search --numprocesses 2
+
 .PHONY: test-e2e
 test-e2e: setup ## Only the end-to-end tests, on the real cluster (brought up if it is not)
 	$(CLUSTER_CLI) images

@@ -11,8 +11,10 @@ from hypothesis import settings
 from tests.support import own_cluster
 from tests.support.apiserver import pytest_collection_finish as pytest_collection_finish  # noqa: PLC0414 - a hook
 
-# Whole runs have a time limit; that one example took long on a busy machine says nothing.
-settings.register_profile("ours", deadline=None)
+# Whole runs have a time limit; that one example took long on a busy machine says nothing. Each run draws the same
+# examples, so that a change is judged by itself; `make test-search` draws others each time, to find what is not known.
+settings.register_profile("search", deadline=None)
+settings.register_profile("ours", deadline=None, derandomize=True)
 settings.load_profile("ours")
 
 #: Tests here wait for real programs most of their time.

@@ -154,9 +154,11 @@ def _is_wrong(scene: Scene, name: str) -> bool:
 
 
 def with_acts(scene: Scene, new: Asked | None, plan: SwitchPlan, proof: Proof) -> SwitchPlan:
-    """The plan, with what is said of acts after it. Another pass follows at once when another act waits."""
-    known = replaced(scene.status.acts, new.act) if new is not None else scene.status.acts
-    acts = tidied([_after(scene, act, plan, proof) for act in known], scene.observed.acts)
+    """The plan, with what is said of acts after it. Another pass follows at once when another act waits. How an act
+    ended is said once at least, also when its RecoveryAction is gone by then."""
+    known = tidied(scene.status.acts, scene.observed.acts)
+    known = replaced(known, new.act) if new is not None else known
+    acts = [_after(scene, act, plan, proof) for act in known]
     return replace(plan, acts=tuple(acts), wait=0.0 if _next(scene, acts) is not None else plan.wait)
 
 

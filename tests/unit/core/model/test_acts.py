@@ -147,6 +147,16 @@ def test_an_act_ends_in_the_pass_in_which_its_switch_does() -> None:
     assert late.phase is ActPhase.RUNNING
 
 
+def test_how_an_act_ended_is_said_although_its_action_is_gone_by_then() -> None:
+    going = switch(SwitchKind.RECOVERY, revision=3)
+    view = standing(
+        active="small", shares=shares(small=100), fallbacks=["large"], switch=going, acts=[running("small", at(0))]
+    )
+    (act,) = plan(view).acts
+    assert act.phase is ActPhase.DONE
+    assert plan(after(view, view.status.model_copy(update={"acts": [act], "switch": None}))).acts == ()
+
+
 def test_another_act_waits_and_follows_at_once() -> None:
     second = replace(ACT, name="act-2", uid="uid-2", claimed_at=at(0.5))
     refused = replace(ACT, parameters=Parameters(model="large"))
