@@ -15,10 +15,12 @@ from sophia_operator.api.recovery_values import Action
 from sophia_operator.core.cache.acts import ActsPlan, cheapest, flush_name, kept_flushes, plan_acts, with_wishes
 from sophia_operator.core.cache.faults import CacheFailure, CacheFault
 from sophia_operator.core.cache.findings import NodeCommandResult, NodeVerb
+from sophia_operator.core.cache.table import Table, TableFinding
 from sophia_operator.core.cache.views import Kept, TierObserved
 from sophia_operator.core.recovery.views import ActRequest
 from tests.support.cache_work_scene import at, node, observed, spec, tier
 
+_POSTGRESQL = {"poolRef": {"name": "orders"}}
 FLUSH = {"name": "mine", "namespaceName": "images"}
 
 
@@ -93,6 +95,14 @@ def test_choice_waits_for_a_scan_that_knows_what_fills_the_memory() -> None:
         then = plan(status(only(begun), scanned=3, keys=after), filled, 4)
         assert (only(then).phase, only(then).subject is None, then.scan) == (ActPhase.RUNNING, waits, waits)
     assert only(plan(status(keys=9_000), filled)).subject == "namespace images"
+
+
+@pytest.mark.parametrize(("there", "subject"), [(10_000, None), (400, "namespace images")])
+def test_choice_in_a_table_goes_by_the_rows_that_are_there(there: int, subject: str | None) -> None:
+    level: dict[str, Any] = {"level": "PostgreSQL", "redis": None, "warmUp": None, "postgresql": _POSTGRESQL}
+    table = TableFinding(at(0), Table(1, there, 1, 0, True))
+    found = TierObserved(kept=Kept(table=table), acts=(request(),))
+    assert only(plan(status(keys=350, primary=None), found, **level)).subject == subject
 
 
 def over(phase: FlushPhase, name: str = "recovery-uid-1") -> FlushStatus:
