@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import yaml
 
 from hack.rig.access import KubeconfigError, access_of
 from hack.rig.waiting import T, until
@@ -105,7 +104,8 @@ class Api:
             "PATCH",
             path_of(obj["kind"], meta.get("namespace"), meta["name"]),
             params={"fieldManager": manager, "force": "true"},
-            content=yaml.safe_dump(dict(obj)),
+            # Which is YAML as well.
+            content=json.dumps(dict(obj)),
             headers={"content-type": "application/apply-patch+yaml"},
         )
         return applied

@@ -46,7 +46,8 @@ def render_text(values: Mapping[str, Any] | None = None, *, release: str = "soph
 
 def render(values: Mapping[str, Any] | None = None, *, release: str = "sophia-operator") -> list[dict[str, Any]]:
     """The objects that the chart makes of these values."""
-    return [item for item in yaml.safe_load_all(render_text(values, release=release)) if item]
+    # The parser in C: these are thousands of lines each time.
+    return [item for item in yaml.load_all(render_text(values, release=release), yaml.CSafeLoader) if item]
 
 
 def pick(objects: Sequence[Mapping[str, Any]], kind: str, name: str | None = None) -> Any:
