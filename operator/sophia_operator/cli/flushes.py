@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from sophia_operator.api.cache_flush import Flush, FlushKind
 from sophia_operator.api.cache_tier import CacheTier, CacheTierSpec
+from sophia_operator.cli.guard import unchanged
 from sophia_operator.cli.session import CliError, NothingToDoError
 
 _SCOPES: Final = {
@@ -99,8 +100,7 @@ def _checked(tier: CacheTier, wish: Mapping[str, Any]) -> Flush:
 
 def _operations(tier: CacheTier, wish: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        # Refused when somebody changed the tier since we looked at it.
-        {"op": "test", "path": "/metadata/resourceVersion", "value": tier.metadata.get("resourceVersion")},
+        unchanged(tier.metadata),
         # Also replaces what is there.
         {"op": "add", "path": "/spec/flush", "value": dict(wish)},
     ]

@@ -14,7 +14,7 @@ from kubernetes import client, watch
 
 from sophia_operator.api.common import GROUP, VERSION
 from sophia_operator.cli.kubeconfig import access
-from sophia_operator.cli.session import CliError, Current, News, Object, Seen, Trouble
+from sophia_operator.cli.session import ChangedError, CliError, Current, News, Object, Seen, Trouble
 from sophia_operator.core.names import LABEL_SERVICE
 
 SERVICES: Final = "managedservices"
@@ -34,6 +34,7 @@ _WATCH_TIMEOUT: Final = (5, _WATCH_SECONDS + 10)
 _RETRY_SECONDS: Final = (1, 2, 5, 10)
 _GONE: Final = 410
 _NOT_FOUND: Final = 404
+_INVALID: Final = 422
 #: How to find those that are there.
 _ALL: Final = {
     "ConnectionPool": "`kubectl sophia pool -A` lists all pools",
@@ -242,6 +243,8 @@ class KubeApi:
         try:
             yield
         except client.ApiException as error:
+            if _is_stale(error):
+                raise ChangedError(f"{what} was changed by somebody else meanwhile: run the command again") from error
             raise CliError(self._absence(error, kind) or f"{what}: {_refusal(error)}") from error
         except urllib3.exceptions.HTTPError as error:
             raise CliError(f"{what}: {_outage(error)}") from error
@@ -284,6 +287,13 @@ def _status_of(error: client.ApiException) -> dict[str, Any] | None:
     except ValueError:
         return None
     return status if isinstance(status, dict) else None
+
+
+def _is_stale(error: client.ApiException) -> bool:
+    """Whether the object is not any more as a JSON Patch tested that it is. When an object is refused for what is in
+    it, the server says of which kind it is."""
+    details = (_status_of(error) or {}).get("details") or {}
+    return error.status == _INVALID and not details.get("kind")
 
 
 def _refusal(error: client.ApiException) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
+from sophia_operator.api.model_route import ModelRoute
 from sophia_operator.cli import model_words, models, pins
 from sophia_operator.cli.objects import parse_route
 from sophia_operator.cli.options import with_session
-from sophia_operator.cli.session import Api, Session
+from sophia_operator.cli.session import Api, ChangedError, Session
 from sophia_operator.cli.showing import show_all, show_one, show_words
+
+#: The operator writes the status while we change the spec.
+_TRIES: Final = 5
 
 
 class _StatusByDefault(TyperGroup):
@@ -81,8 +86,8 @@ def pin(
 ) -> None:
     """Send all requests to one model, at once, whatever the evidence says, until `unpin`."""
     api = session.api()
-    route = parse_route(api.route(name))
-    _carry_out(session, api, name, pins.pin(route, model, reason, api.user(), session.now()), model)
+    user = api.user()
+    _carry_out(session, api, name, lambda route: pins.pin(route, model, reason, user, session.now()), model)
 
 
 @app.command(short_help="Let the evidence decide again.")
@@ -90,11 +95,20 @@ def pin(
 def unpin(session: Session, name: Name) -> None:
     """Let the evidence decide again."""
     api = session.api()
-    _carry_out(session, api, name, pins.unpin(parse_route(api.route(name))), None)
+    _carry_out(session, api, name, pins.unpin, None)
 
 
-def _carry_out(session: Session, api: Api, name: str, order: pins.PinOrder, pinned: str | None) -> None:
-    api.patch_route(name, order.operations)
+def _carry_out(
+    session: Session, api: Api, name: str, decide: Callable[[ModelRoute], pins.PinOrder], pinned: str | None
+) -> None:
+    for left in range(_TRIES - 1, -1, -1):
+        order = decide(parse_route(api.route(name)))
+        try:
+            api.patch_route(name, order.operations)
+            break
+        except ChangedError:
+            if not left:
+                raise
     if session.as_json:
         session.print_json({"modelRoute": name, "pin": pinned})
         return

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sophia_operator.api.model_route import ModelRoute
+from sophia_operator.cli.guard import unchanged, untouched
 from sophia_operator.cli.session import CliError, NothingToDoError
 from sophia_operator.cli.steer import gitops_owner, said_by
 from sophia_operator.core.model.names import ANNOTATION_PIN_REASON
@@ -41,7 +42,7 @@ def pin(route: ModelRoute, model: str, reason: str | None, user: str, now: datet
         follows += f"; mind that it is {seen.state.value}: {seen.message or seen.reason or 'no reason given'}"
     change = {"op": "add", "path": "/spec/pin", "value": model}
     noted = _noted(route, said_by(reason, user, now))
-    return PinOrder([_guard(route), change, noted], follows, gitops_owner({"metadata": route.metadata}))
+    return PinOrder([unchanged(route.metadata), *noted, change], follows, gitops_owner({"metadata": route.metadata}))
 
 
 def unpin(route: ModelRoute) -> PinOrder:
@@ -54,7 +55,7 @@ def unpin(route: ModelRoute) -> PinOrder:
     if best is not None and active is not None and best != active:
         manual = "; failback.manual is set, so nothing moves by itself" if route.spec.failback.manual else ""
         follows = f"{active} serves on; {best} ranks first, and gets the traffic by stages once it may{manual}"
-    operations = [_guard(route), {"op": "remove", "path": "/spec/pin"}]
+    operations = [unchanged(route.metadata), {"op": "remove", "path": "/spec/pin"}]
     if pinned_because(route) is not None:
         operations.append({"op": "remove", "path": _NOTE})
     return PinOrder(operations, follows, gitops_owner({"metadata": route.metadata}))
@@ -71,14 +72,11 @@ def _because(route: ModelRoute) -> str:
     return f": {reason}" if reason else ""
 
 
-def _guard(route: ModelRoute) -> Mapping[str, Any]:
-    """Refused when somebody changed the route since we looked at it."""
-    return {"op": "test", "path": "/metadata/resourceVersion", "value": route.metadata.get("resourceVersion")}
-
-
-def _noted(route: ModelRoute, note: str) -> Mapping[str, Any]:
+def _noted(route: ModelRoute, note: str) -> list[Mapping[str, Any]]:
     """Why, for those who read it later."""
     if route.metadata.get("annotations") is None:
-        return {"op": "add", "path": "/metadata/annotations", "value": {ANNOTATION_PIN_REASON: note}}
+        # Else it would replace an annotation that somebody gives it just now.
+        first = {"op": "add", "path": "/metadata/annotations", "value": {ANNOTATION_PIN_REASON: note}}
+        return [untouched(route.metadata), first]
     # Also replaces what is there.
-    return {"op": "add", "path": _NOTE, "value": note}
+    return [{"op": "add", "path": _NOTE, "value": note}]

@@ -15,6 +15,7 @@ from sophia_operator.api.recovery_action_status import ActionPhase
 from sophia_operator.api.recovery_parameters import TAKEN_BY
 from sophia_operator.api.recovery_policy import RecoveryPolicy
 from sophia_operator.api.recovery_values import ACTIONS, Action, TargetKind
+from sophia_operator.cli.guard import unchanged
 from sophia_operator.cli.session import CliError, NothingToDoError
 from sophia_operator.cli.steer import gitops_owner
 
@@ -126,7 +127,7 @@ def answered(action: RecoveryAction, user: str, *, yes: bool) -> Change:
     if not spec.approval_required:
         raise NothingToDoError(f"{name} waits for nobody's approval; it is {phase.value}")
     operations = [
-        _guard(action.metadata),
+        unchanged(action.metadata),
         {"op": "add", "path": "/spec/approved", "value": yes},
         {"op": "add", "path": "/spec/approvedBy", "value": user},
     ]
@@ -185,12 +186,10 @@ _NUMBERS: Final = frozenset({"minSeconds", "percent", "seconds", "keysPerSecond"
 
 
 def _requests(policy: RecoveryPolicy, requests: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [_guard(policy.metadata), {"op": "add", "path": "/spec/pauseRequests", "value": [dict(r) for r in requests]}]
-
-
-def _guard(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Refused when somebody changed the object since we looked at it."""
-    return {"op": "test", "path": "/metadata/resourceVersion", "value": metadata.get("resourceVersion")}
+    return [
+        unchanged(policy.metadata),
+        {"op": "add", "path": "/spec/pauseRequests", "value": [dict(r) for r in requests]},
+    ]
 
 
 def _owner(policy: RecoveryPolicy) -> str | None:

@@ -34,6 +34,10 @@ class CliError(Exception):
         self.code = code
 
 
+class ChangedError(CliError):
+    """Somebody else changed the object between our reading it and our change of it, which was not made."""
+
+
 class NothingToDoError(CliError):
     """What was asked for makes no sense where things stand."""
 

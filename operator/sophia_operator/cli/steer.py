@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sophia_operator.api.managed_service import PoolBinding
 from sophia_operator.api.release import Intent, Release, ReleaseState
+from sophia_operator.cli.guard import unchanged
+from sophia_operator.cli.restored import bindings_of, in_order
 from sophia_operator.cli.session import CliError, NothingToDoError
 from sophia_operator.core.situation import GOING, Situation, name_of
 
@@ -183,17 +184,14 @@ def _to_kept(s: Situation) -> Order:
 def _restore(s: Situation, wanted: Release) -> Restore:
     snapshot = wanted.spec.snapshot
     operations: list[dict[str, Any]] = [
-        # Refused when somebody changed the service since we looked at it.
-        {"op": "test", "path": "/metadata/resourceVersion", "value": s.service.metadata.get("resourceVersion")},
+        unchanged(s.service.metadata),
         {"op": "replace", "path": "/spec/template", "value": snapshot.template},
         {"op": "replace", "path": "/spec/ports", "value": [p.to_dict() for p in snapshot.ports]},
     ]
-    bindings = {(b.name, tuple(b.containers)) for b in snapshot.bindings}
-    parts = "template and ports"
-    if bindings != {(p.name, tuple(sorted(p.containers))) for p in s.service.spec.bindings.pools}:
-        pools = [PoolBinding(name=n, containers=list(c)).to_dict() for n, c in sorted(bindings)]
+    bindings, parts = bindings_of(snapshot.bindings), "template and ports"
+    if bindings != in_order(s.service.spec.bindings):
         # Also replaces what is there.
-        operations.append({"op": "add", "path": "/spec/bindings", "value": {"pools": pools}})
+        operations.append({"op": "add", "path": "/spec/bindings", "value": bindings.to_dict()})
         parts = "template, ports and bindings"
     config = ", ".join(f"{c.kind.value} {c.name}" for c in snapshot.config)
     stays = f" Configuration stays as it is now ({config})." if config else ""

@@ -63,7 +63,8 @@ async def test_what_is_written_reaches_running_proxies(tmp_path: Path, subtests:
 
             with subtests.test("shares are kept"):
                 proxy.mount(litellm_data(route(models, {"primary": 75, "standby": 25}, revision=30)))
-                answers = await asyncio.gather(*(ask(client, proxy) for _ in range(200)))
+                # A few at a time: a proxy of one process on a busy machine makes the last of many wait too long.
+                answers = [a for _ in range(20) for a in await asyncio.gather(*(ask(client, proxy) for _ in range(10)))]
                 served = Counter(answer.server for answer in answers)
                 assert set(served) == {"primary", "standby"}
                 # Four standard deviations.

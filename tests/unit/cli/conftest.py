@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sophia_operator.cli.app import app
-from sophia_operator.cli.session import CliError, News, Object, Session
+from sophia_operator.cli.session import ChangedError, CliError, News, Object, Session
 from tests.support.objects import NAMESPACE, NOW
 
 
@@ -25,6 +25,8 @@ class RecordedApi:
     namespace: str = NAMESPACE
     patches: list[tuple[str, Any]] = field(default_factory=list)
     news: Sequence[Iterator[News]] = ()
+    #: So often somebody else changes a route just before we do.
+    races: int = 0
 
     def _of(self, kind: str) -> list[Object]:
         return [o for o in self.recorded if o["kind"] == kind]
@@ -72,6 +74,9 @@ class RecordedApi:
         return [o for o in self._of("ModelRoute") if everywhere or o["metadata"]["namespace"] == self.namespace]
 
     def patch_route(self, name: str, operations: Sequence[Object]) -> None:
+        if self.races:
+            self.races -= 1
+            raise ChangedError(f"ModelRoute {name} was changed by somebody else meanwhile: run the command again")
         self.patches.append((name, list(operations)))
 
     def action(self, name: str) -> Object:
@@ -139,8 +144,9 @@ def run() -> Run:
         news: Sequence[Iterator[News]] = (),
         terminal: bool = False,
         width: int = 110,
+        races: int = 0,
     ) -> Ran:
-        api = RecordedApi(objects, news=news)
+        api = RecordedApi(objects, news=news, races=races)
         seen: list[Session] = []
 
         def connect(session: Session) -> RecordedApi:

@@ -185,7 +185,7 @@ def written(patches: list[tuple[str, Any]]) -> Json:
     """The flush that the one patch writes; it is one that the API takes."""
     ((name, (guard, change)),) = patches
     assert name == "hot"
-    assert guard == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
+    assert guard == {"op": "test", "path": "/metadata/generation", "value": 1}
     assert (change["op"], change["path"]) == ("add", "/spec/flush")
     Flush.model_validate(change["value"])
     wish: Json = change["value"]

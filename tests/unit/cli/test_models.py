@@ -263,9 +263,9 @@ def applied(obj: Json, patches: list[tuple[str, Any]]) -> Json:
     """The object once the one patch was applied, by the rules of JSON Patch; the API takes what comes of it."""
     ((name, operations),) = patches
     assert name == "answers"
-    assert operations[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
+    assert operations[0] == {"op": "test", "path": "/metadata/generation", "value": 1}
     out: Json = json.loads(json.dumps(obj))
-    for operation in operations[1:]:
+    for operation in [o for o in operations if o["op"] != "test"]:
         *way, last = (p.replace("~1", "/").replace("~0", "~") for p in operation["path"].split("/")[1:])
         at = out
         for part in way:
@@ -297,6 +297,15 @@ def test_a_pin_to_what_serves_keeps_it_and_one_to_what_failed_is_warned_of(run: 
     shown = run("model", "pin", "answers", "local", objects=[obj])
     assert "mind that it is Unhealthy: two probes in a row failed" in shown.out
     assert applied(obj, shown.patches)["metadata"]["annotations"][NOTE].startswith("no reason given [alice")
+
+
+def test_a_pin_is_tried_again_when_the_route_changes_just_then_but_not_for_ever(run: Run) -> None:
+    obj = route(**FULL)
+    shown = run("model", "pin", "answers", "small", objects=[obj], races=4)
+    assert (shown.code, applied(obj, shown.patches)["spec"]["pin"]) == (0, "small")
+    given_up = run("model", "pin", "answers", "small", objects=[obj], races=5)
+    assert (given_up.code, given_up.patches) == (2, [])
+    assert "run the command again" in given_up.err
 
 
 @pytest.mark.parametrize("noted", [None, NOTED])

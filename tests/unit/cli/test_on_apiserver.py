@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from sophia_operator.cli import kube
 from sophia_operator.cli.app import app
+from sophia_operator.cli.guard import unchanged, untouched
 from sophia_operator.cli.kube import KubeApi
 from sophia_operator.cli.live import _pump
-from sophia_operator.cli.session import CliError, Current, News, Seen, Trouble
+from sophia_operator.cli.session import ChangedError, CliError, Current, News, Seen, Trouble
 from tests.support.helm import ROOT
 from tests.support.helm import run as run_program
 from tests.support.objects import LATCHED, ROLLING, rolled_back, service, shifting, stable
@@ -131,13 +132,20 @@ def test_the_template_of_an_old_release_replaces_the_new_one_whole(cluster: Clus
 def test_a_service_that_changed_meanwhile_is_not_overwritten(cluster: Cluster) -> None:
     cluster.put(service(status=LATCHED))
     api = KubeApi(kubeconfig=str(cluster.kubeconfig), context=None, namespace=NAMESPACE)
-    stale: list[dict[str, Any]] = [
-        {"op": "test", "path": "/metadata/resourceVersion", "value": "1"},
-        {"op": "replace", "path": "/spec/replicas", "value": 9},
-    ]
-    with pytest.raises(CliError, match="the API server refused"):
-        api.patch_service("hello", stale)
-    assert cluster.read("managedservice", "hello")["spec"]["replicas"] == 2
+    seen = cluster.read("managedservice", "hello")["metadata"]
+    change: list[dict[str, Any]] = [{"op": "replace", "path": "/spec/replicas", "value": 9}]
+    # The operator writes statuses all the time: that is no change of what people want.
+    cluster.set_status("managedservices", "hello", {"lastRevision": 3})
+    with pytest.raises(ChangedError, match="was changed by somebody else meanwhile: run the command again"):
+        api.patch_service("hello", [untouched(seen), *change])
+    api.patch_service("hello", [unchanged(seen), *change])
+    assert cluster.read("managedservice", "hello")["spec"]["replicas"] == 9
+    with pytest.raises(ChangedError):
+        api.patch_service("hello", [unchanged(seen), {**change[0], "value": 8}])
+    assert cluster.read("managedservice", "hello")["spec"]["replicas"] == 9
+    with pytest.raises(CliError, match="the API server refused") as refused:
+        api.patch_service("hello", [{**change[0], "value": -1}])
+    assert not isinstance(refused.value, ChangedError), "what is wrong with it is said"
 
 
 def test_a_watch_tells_what_is_there_and_then_what_changes(cluster: Cluster) -> None:

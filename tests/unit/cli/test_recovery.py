@@ -29,7 +29,7 @@ def action(name: str = "orders-1", *, spec: Json | None = None, **status: Any) -
     return {
         "apiVersion": "sophia.ai/v1alpha1",
         "kind": "RecoveryAction",
-        "metadata": {"name": name, "namespace": NAMESPACE, "resourceVersion": "9", "creationTimestamp": ago(30)},
+        "metadata": {"name": name, "namespace": NAMESPACE, "generation": 9, "creationTimestamp": ago(30)},
         "spec": usual | (spec or {}),
         "status": status,
     }
@@ -43,7 +43,7 @@ def policy(name: str = "all", *, spec: Json | None = None, **status: Any) -> Jso
     return {
         "apiVersion": "sophia.ai/v1alpha1",
         "kind": "RecoveryPolicy",
-        "metadata": {"name": name, "namespace": NAMESPACE, "resourceVersion": "5", "creationTimestamp": ago(9000)},
+        "metadata": {"name": name, "namespace": NAMESPACE, "generation": 5, "creationTimestamp": ago(9000)},
         "spec": usual | (spec or {}),
         "status": {"conditions": [condition("Ready", "True", "Watching", "3 objects are watched")], **status},
     }
@@ -143,7 +143,7 @@ def test_answer_is_written_with_a_name(run: Run, word: str, said: bool) -> None:
         (
             "orders-1",
             [
-                {"op": "test", "path": "/metadata/resourceVersion", "value": "9"},
+                {"op": "test", "path": "/metadata/generation", "value": 9},
                 {"op": "add", "path": "/spec/approved", "value": said},
                 {"op": "add", "path": "/spec/approvedBy", "value": "alice"},
             ],

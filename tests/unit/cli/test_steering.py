@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from sophia_operator.api.managed_service import Bindings
+from sophia_operator.cli.restored import in_order
 from sophia_operator.cli.steer import gitops_owner
 from tests.support.objects import (
     LATCHED,
@@ -153,7 +155,7 @@ def test_an_older_release_comes_back_as_a_new_one(run: Run, flags: list[str], st
     assert name == "hello"
     image = {"spec": {"containers": [{"name": "app", "image": "localhost/hello:1"}]}}
     assert operations == [
-        {"op": "test", "path": "/metadata/resourceVersion", "value": "41"},
+        {"op": "test", "path": "/metadata/generation", "value": 1},
         {"op": "replace", "path": "/spec/template", "value": image},
         {"op": "replace", "path": "/spec/ports", "value": [{"name": "http", "port": 80, "targetPort": 8080}]},
     ]
@@ -186,6 +188,29 @@ def test_an_older_release_comes_back_with_its_bindings(
     written = [o["value"]["pools"] for o in operations if o["path"] == "/spec/bindings"]
     assert written == ([] if restored is None else [restored])
     assert ("template, ports and bindings" in ran.err) == (restored is not None)
+
+
+def test_an_older_release_comes_back_with_bindings_of_each_kind(run: Run) -> None:
+    objects = old_and_new()
+    copy = {"hash": "v1:" + "0" * 64, "secretName": "s", "copyName": "c"}
+    objects[1]["spec"]["snapshot"]["bindings"] = [
+        {"kind": "ConnectionPool", "name": "orders", **copy},
+        {"kind": "CacheTier", "name": "hot", "ownGeneration": False, "containers": ["app"], **copy},
+        {"kind": "CacheTier", "name": "cold", "ownGeneration": True, **copy},
+        {"kind": "ModelRoute", "name": "chat", "choice": "small", "promptVersion": "v7", "model": "chat-1", **copy},
+    ]
+    same = {
+        "pools": [{"name": "orders"}],
+        "caches": [{"name": "hot", "containers": ["app"], "generation": "Shared"}, {"name": "cold"}],
+        "models": [{"name": "chat", "model": "small", "promptVersion": "v7"}],
+    }
+    objects[0]["spec"]["bindings"] = same
+    ((_, kept),) = run("rollback", "hello", "--to", "1", objects=objects, stdin="y\n").patches
+    assert "/spec/bindings" not in [o["path"] for o in kept]
+    objects[0]["spec"]["bindings"] = {"models": [{"name": "chat", "model": "large", "promptVersion": "v8"}]}
+    ((_, operations),) = run("rollback", "hello", "--to", "1", objects=objects, stdin="y\n").patches
+    (written,) = [o["value"] for o in operations if o["path"] == "/spec/bindings"]
+    assert Bindings.model_validate(written) == in_order(Bindings.model_validate(same))
 
 
 @pytest.mark.parametrize("stdin", ["n\n", ""])
