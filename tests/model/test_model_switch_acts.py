@@ -61,8 +61,7 @@ MUTANTS: Final = (
     Mutant("does not write acts down", acts.an_act_outlives_the_operator, "acts",
      "acts=tuple(acts), wait", "acts=(), wait"),
     Mutant("keeps acts for ever", acts.an_act_outlives_the_operator, "acts",
-     "tidied([_after(scene, act, plan, proof) for act in known], scene.observed.acts)",
-     "[_after(scene, act, plan, proof) for act in known]"),
+     "tidied(scene.status.acts, scene.observed.acts)", "list(scene.status.acts)"),
     Mutant("goes back at once", acts.an_act_leaves_one_that_only_fails, "better",
      "return moment if held is None else max(moment, held)", "return scene.now"),
 )  # fmt: skip
