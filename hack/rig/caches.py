@@ -166,6 +166,16 @@ class Cache(Told):
                         pipeline.set(f"{prefix}{number}", "x" * size, **options)
                     pipeline.execute()
 
+    def fill_up(self, used_megabytes: int) -> int:
+        """Write entries of 2 kB, `emb:g1:0` and so on, in a burst, until the primary uses so much memory, of which what
+        the server itself uses is a part. Returns how many."""
+        count, step = 0, 200
+        with self.client() as client:
+            while int(client.info("memory")["used_memory"]) < used_megabytes * 1024 * 1024:
+                client.mset({f"emb:g1:{number}": "x" * 2000 for number in range(count, count + step)})
+                count += step
+        return count
+
     def count(self, pattern: str) -> int:
         """How many keys match at the primary."""
         with self.client() as client:

@@ -64,13 +64,8 @@ def test_redis_at_its_limit_is_flushed_at_a_pace_and_neighbours_stay(
     step["parameters"] = {"keysPerSecond": _RATE}
     policy.apply(["CacheTier"], [rule("HighMemory", thresholdPercent=80, escalation=[step])])
     policy.wait_watching(1)
-    count = 0
-    with cache.client() as client:
-        # Until it is nearly full: what the server itself uses is a part of it.
-        # In a burst: it is over before the act begins, and no scan is as new as that.
-        while int(client.info("memory")["used_memory"]) < 22 * 1024 * 1024:
-            client.mset({f"emb:g1:{number}": "x" * 2000 for number in range(count, count + 200)})
-            count += 200
+    # Until it is nearly full: that is over before the act begins, and no scan is as new as that.
+    count = cache.fill_up(22)
     done = policy.wait_helped("FlushNamespace", seconds=220)
     assert (cache.count("emb:*"), cache.count("page:*"), cache.count("foreign:*")) == (0, 300, 50)
     (act,) = cache.status()["acts"]

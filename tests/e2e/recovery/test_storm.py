@@ -67,11 +67,7 @@ def test_storm_keeps_everybody_from_acting_until_it_is_over(
         connection.execute("CREATE TABLE report (id int PRIMARY KEY)")
         connection.execute("INSERT INTO report VALUES (1)")
     blocking = runs(slow, "UPDATE report SET id = 1", "SELECT pg_sleep(600)")
-    with cache.client() as client:
-        count = 0
-        while int(client.info("memory")["used_memory"]) < 22 * 1024 * 1024:
-            cache.fill(200, prefix=f"emb:g1:{count}:", size=2000)
-            count += 200
+    cache.fill_up(22)
     world.models[0].control(fault="hang")
     lost.database.kill(killed)
 
