@@ -39,6 +39,11 @@ def request(url: str, *, key: bytes | None = None, seconds: float = 5.0) -> Sign
     return SignalRequest("uid/3", "ai.sophia.recovery.failed", BODY, WebhookPlace(url, CLOUD_EVENTS_JSON, key), seconds)
 
 
+def limit(fault: str | None) -> float:
+    """Seconds to wait: only who hangs has to run out of them, and a busy machine takes its time for the others."""
+    return 1.0 if fault == "hang" else 10.0
+
+
 async def test_a_receiver_gets_the_whole_message(signals: OutsideSignals, hook: HookServer) -> None:
     assert await signals.send(request(hook.url)) is None
     (taken,) = hook.taken
@@ -68,7 +73,7 @@ async def test_any_2xx_is_taken(signals: OutsideSignals, hook: HookServer, statu
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("hang", "no answer within 0.3 s"),
+        ("hang", "no answer within 1 s"),
         ("reset", "the connection broke before an answer"),
         ("close", "the connection was closed without an answer"),
         ("redirect", "answers 302: a redirect is not followed; correct the URL"),
@@ -79,8 +84,7 @@ async def test_any_2xx_is_taken(signals: OutsideSignals, hook: HookServer, statu
 )
 async def test_what_is_not_taken_is_said(signals: OutsideSignals, hook: HookServer, fault: str, said: str) -> None:
     hook.fault = fault
-    # Only one that hangs has to run out of time; a busy machine takes its time for the others.
-    assert await signals.send(request(hook.url, seconds=0.3 if fault == "hang" else 10.0)) == said
+    assert await signals.send(request(hook.url, seconds=limit(fault))) == said
     assert len(hook.taken) == 1, "nothing is sent twice, nor to where a redirect leads"
 
 
@@ -112,13 +116,13 @@ async def test_a_slow_answer_is_waited_for(signals: OutsideSignals, hook: HookSe
 
 async def test_an_answer_without_an_end_is_taken_by_its_status(signals: OutsideSignals, hook: HookServer) -> None:
     hook.fault = "drip"
-    assert await signals.send(request(hook.url, seconds=0.3)) is None
+    assert await signals.send(request(hook.url)) is None
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_no_connection_outlives_its_request(signals: OutsideSignals, hook: HookServer, fault: str) -> None:
     hook.fault = fault
-    await signals.send(request(hook.url, seconds=0.3))
+    await signals.send(request(hook.url, seconds=limit(fault)))
     client = signals._webhooks._client
     assert client is not None
     connections = client._transport._pool.connections  # type: ignore[attr-defined]
@@ -127,9 +131,12 @@ async def test_no_connection_outlives_its_request(signals: OutsideSignals, hook:
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, None])
-async def test_nothing_secret_of_the_address_is_said(signals: OutsideSignals, hook: HookServer, fault: str) -> None:
+async def test_nothing_secret_of_the_address_is_said(
+    signals: OutsideSignals, hook: HookServer, fault: str | None
+) -> None:
     hook.fault, hook.status = fault, 403
-    said = await signals.send(request(hook.url.replace("http://", "http://user:pass-word@"), key=KEY, seconds=0.3))
+    url, seconds = hook.url.replace("http://", "http://user:pass-word@"), limit(fault)
+    said = await signals.send(request(url, key=KEY, seconds=seconds))
     assert not any(part in (said or "") for part in ("secret-path", "pass-word", KEY.decode(), str(hook.port)))
     assert hook.taken[0].headers["authorization"].startswith("Basic ")
 
