@@ -101,13 +101,16 @@ def unpin(session: Session, name: Name) -> None:
 def _carry_out(
     session: Session, api: Api, name: str, decide: Callable[[ModelRoute], pins.PinOrder], pinned: str | None
 ) -> None:
+    route = parse_route(api.route(name))
     for left in range(_TRIES - 1, -1, -1):
-        order = decide(parse_route(api.route(name)))
+        order = decide(route)
         try:
             api.patch_route(name, order.operations)
             break
         except ChangedError:
-            if not left:
+            before, route = route, parse_route(api.route(name))
+            # Whoever changed the spec may have decided otherwise: that is for a person to see.
+            if not left or route.metadata["generation"] != before.metadata["generation"]:
                 raise
     if session.as_json:
         session.print_json({"modelRoute": name, "pin": pinned})

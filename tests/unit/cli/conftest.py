@@ -25,8 +25,8 @@ class RecordedApi:
     namespace: str = NAMESPACE
     patches: list[tuple[str, Any]] = field(default_factory=list)
     news: Sequence[Iterator[News]] = ()
-    #: So often somebody else changes a route just before we do.
-    races: int = 0
+    #: What somebody else makes of a route just before we change it, one each time.
+    races: Sequence[Object] = ()
 
     def _of(self, kind: str) -> list[Object]:
         return [o for o in self.recorded if o["kind"] == kind]
@@ -75,7 +75,8 @@ class RecordedApi:
 
     def patch_route(self, name: str, operations: Sequence[Object]) -> None:
         if self.races:
-            self.races -= 1
+            made, *self.races = self.races
+            self.recorded = [made if o["metadata"]["name"] == name else o for o in self.recorded]
             raise ChangedError(f"ModelRoute {name} was changed by somebody else meanwhile: run the command again")
         self.patches.append((name, list(operations)))
 
@@ -144,7 +145,7 @@ def run() -> Run:
         news: Sequence[Iterator[News]] = (),
         terminal: bool = False,
         width: int = 110,
-        races: int = 0,
+        races: Sequence[Object] = (),
     ) -> Ran:
         api = RecordedApi(objects, news=news, races=races)
         seen: list[Session] = []

@@ -299,13 +299,22 @@ def test_a_pin_to_what_serves_keeps_it_and_one_to_what_failed_is_warned_of(run: 
     assert applied(obj, shown.patches)["metadata"]["annotations"][NOTE].startswith("no reason given [alice")
 
 
-def test_a_pin_is_tried_again_when_the_route_changes_just_then_but_not_for_ever(run: Run) -> None:
-    obj = route(**FULL)
-    shown = run("model", "pin", "answers", "small", objects=[obj], races=4)
+def test_a_pin_is_tried_again_when_the_status_changes_just_then_but_not_for_ever(run: Run) -> None:
+    obj, later = route(**FULL), route(metadata={"resourceVersion": "8"}, **FULL)
+    shown = run("model", "pin", "answers", "small", objects=[obj], races=[later] * 4)
     assert (shown.code, applied(obj, shown.patches)["spec"]["pin"]) == (0, "small")
-    given_up = run("model", "pin", "answers", "small", objects=[obj], races=5)
+    given_up = run("model", "pin", "answers", "small", objects=[obj], races=[later] * 5)
     assert (given_up.code, given_up.patches) == (2, [])
     assert "run the command again" in given_up.err
+
+
+@pytest.mark.parametrize("order", [("pin", "answers", "small"), ("unpin", "answers")])
+def test_what_another_person_decides_just_then_is_not_undone(run: Run, order: tuple[str, ...]) -> None:
+    pinned = {"pin": "large"} if order[0] == "unpin" else {}
+    other = route(metadata={"generation": 2}, spec={"pin": "local"}, **FULL)
+    shown = run("model", *order, objects=[route(spec=pinned, **FULL)], races=[other])
+    assert (shown.code, shown.patches) == (2, [])
+    assert "was changed by somebody else meanwhile" in shown.err
 
 
 @pytest.mark.parametrize("noted", [None, NOTED])
