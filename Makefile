@@ -9,6 +9,8 @@ RUN := $(UV) run --quiet --frozen
 SOURCES := operator hack tests bench
 # End-to-end tests mostly wait for pods and stages: they run beside each other, each in the order that they are given.
 BESIDE := --numprocesses 4 --maxprocesses 4 --maxschedchunk 1
+# A test that failed runs once more, up to three of them in a run; how it failed is shown in any case (docs/design/testing.md).
+REPEAT := --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
 CLUSTER_CLI := $(RUN) python -m hack.cluster
 
 .PHONY: help
@@ -50,8 +52,8 @@ type: setup ## Check types, strictly
 test: lint type verify ## Everything: checks, then all tests, with the real cluster for the end-to-end ones
 	$(CLUSTER_CLI) binaries
 	$(CLUSTER_CLI) images
-	$(RUN) pytest -m "not e2e and not waits" --numprocesses 2
-	$(RUN) pytest -m "e2e or waits" $(BESIDE)
+	$(RUN) pytest -m "not e2e and not waits" --numprocesses 2 $(REPEAT)
+	$(RUN) pytest -m "e2e or waits" $(BESIDE) $(REPEAT)
 
 .PHONY: test-unit
 test-unit: setup ## Only the tests that need no cluster

@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from tests.support import own_cluster
 from tests.support.apiserver import pytest_collection_finish as pytest_collection_finish  # noqa: PLC0414 - a hook
+from tests.support.repeats import pytest_runtest_setup as pytest_runtest_setup  # noqa: PLC0414 - a hook
+from tests.support.repeats import pytest_timeout_set_timer as pytest_timeout_set_timer  # noqa: PLC0414 - a hook
 
 # Whole runs have a time limit; that one example took long on a busy machine says nothing. Each run draws the same
 # examples, so that a change is judged by itself; `make test-search` draws others each time, to find what is not known.
