@@ -32,7 +32,7 @@ from tests.support.openai_server import OpenAiServer
 
 pytestmark = pytest.mark.timeout(400)
 
-_TIMEOUT: Final = 1
+_TIMEOUT: Final = 3
 _SAMPLE: Final = re.compile(r"^(\w+)\{(.*)\} ([0-9.e+]+)$", re.MULTILINE)
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 

@@ -156,7 +156,8 @@ async def test_an_address_that_swallows_everything_hides_no_other(lasting: Postg
         request = to(lasting, host="db.example", timeout_seconds=8.0)
         seen: Server = answered(await PostgresServers(resolve).server(request))
     assert seen.address == "127.0.0.1"
-    assert seen.connect_ms > 3_900
+    # The other one had half of the time, less what a busy machine took before; without it this takes a few ms.
+    assert seen.connect_ms > 1_000
 
 
 async def test_a_name_server_that_hangs_blocks_nothing(
