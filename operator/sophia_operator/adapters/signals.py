@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -14,20 +13,17 @@ from sophia_operator.core.recovery.signal_request import SignalRequest, WebhookP
 
 
 class OutsideSignals:
-    """Implements `ports.Signals`. `now` is the time that signatures hold. `context` and `redis_ca` verify receivers;
-    None: the certificates that browsers trust, and those of the system."""
+    """Implements `ports.Signals`. `now` is the time that signatures hold."""
 
     def __init__(
         self,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         resolve: Resolve | None = None,
-        context: ssl.SSLContext | None = None,
-        redis_ca: str | None = None,
     ) -> None:
         self._resolver = Resolver()
-        self._webhooks = Webhooks(resolve or self._resolver, now, context)
-        self._streams = Streams(resolve or self._resolver, redis_ca)
+        self._webhooks = Webhooks(resolve or self._resolver, now)
+        self._streams = Streams(resolve or self._resolver)
 
     async def send(self, request: SignalRequest) -> str | None:
         """Tell a receiver; None when it took the signal, else why not, with nothing secret in it."""

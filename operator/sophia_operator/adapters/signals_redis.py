@@ -37,16 +37,16 @@ class _NotAllowedError(OSError):
 class Streams:
     """Keeps no connection: signals are few."""
 
-    def __init__(self, resolve: Resolve, ca: str | None = None) -> None:
+    def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
-        #: Certificates to trust, in PEM; None: those of the system.
-        self._ca = ca
 
     async def send(self, request: SignalRequest, to: StreamPlace) -> str | None:
         """None when the entry is in the stream; else why not."""
-        where = self._parsed(to.url.strip())
+        where = _parsed(to.url.strip(), to.ca)
         if where is None:
             return _FORM
+        if to.ca is not None and where.target.tls is None:
+            return "its URL does not begin with rediss://, though caSecretRef is given: correct one of the two"
         refused = False
 
         async def resolve(host: str, port: int) -> Sequence[str]:
@@ -68,18 +68,19 @@ class Streams:
             return _IN_OUR_WORDS.get(failure.fault, failure.message)
         return None
 
-    def _parsed(self, url: str) -> _Where | None:
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port or _PORT
-            database = int(parts.path.strip("/") or "0")
-        except ValueError:
-            return None
-        if parts.scheme not in ("redis", "rediss") or not host or database < 0:
-            return None
-        user, password = (unquote(part) if part else None for part in (parts.username, parts.password))
-        tls = NodeTls(host, self._ca) if parts.scheme == "rediss" else None
-        return _Where(Target(host, port, user, password, tls), database, password)
+
+def _parsed(url: str, ca: str | None) -> _Where | None:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _PORT
+        database = int(parts.path.strip("/") or "0")
+    except ValueError:
+        return None
+    if parts.scheme not in ("redis", "rediss") or not host or database < 0:
+        return None
+    user, password = (unquote(part) if part else None for part in (parts.username, parts.password))
+    tls = NodeTls(host, ca) if parts.scheme == "rediss" else None
+    return _Where(Target(host, port, user, password, tls), database, password)
 
 
 async def _add(session: Session, database: int, request: SignalRequest, to: StreamPlace) -> None:

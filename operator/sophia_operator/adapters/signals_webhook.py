@@ -42,10 +42,10 @@ def signature(key: bytes, at: datetime, body: bytes) -> str:
 class Webhooks:
     """Follows no redirect, keeps no cookie and no connection, reads no proxy settings."""
 
-    def __init__(self, resolve: Resolve, now: Callable[[], datetime], context: ssl.SSLContext | None) -> None:
+    def __init__(self, resolve: Resolve, now: Callable[[], datetime]) -> None:
         self._resolve = resolve
         self._now = now
-        self._context = context
+        #: For receivers with a certificate that browsers trust. Others are few, and get a client for each signal.
         self._client: httpx.AsyncClient | None = None
 
     async def send(self, request: SignalRequest, to: WebhookPlace) -> str | None:
@@ -69,17 +69,31 @@ class Webhooks:
             return "its URL is none: correct it"
         if url.scheme not in ("http", "https") or not url.host:
             return "its URL does not begin with http:// or https:// and a host: correct it"
+        if sent.to.ca is not None and url.scheme != "https":
+            return "its URL does not begin with https://, though caSecretRef is given: correct one of the two"
         try:
             found = await self._resolve(url.host, url.port or 0)
         except (OSError, UnicodeError):
             return "the host of its URL cannot be resolved"
         addresses = allowed(found)[:_MOST_ADDRESSES]
-        return await self._post(sent, url, addresses) if addresses else NOT_ALLOWED
+        if not addresses:
+            return NOT_ALLOWED
+        if sent.to.ca is None:
+            return await self._post(await self._public(), sent, url, addresses)
+        try:
+            # An empty text would mean the certificates of the system.
+            context = ssl.create_default_context(cadata=sent.to.ca if sent.to.ca.strip() else "-")
+        except (ssl.SSLError, ValueError) as error:
+            reason = getattr(error, "reason", None) or "they are no certificates in PEM form"
+            return f"the certificates of caSecretRef cannot be read: {reason}"
+        async with new_client(context) as client:
+            return await self._post(client, sent, url, addresses)
 
-    async def _post(self, sent: _Sent, url: httpx.URL, addresses: Sequence[str]) -> str | None:
+    async def _post(
+        self, client: httpx.AsyncClient, sent: _Sent, url: httpx.URL, addresses: Sequence[str]
+    ) -> str | None:
         """To the first address that can be connected to. The name is not resolved once more: it could lead elsewhere by
         then."""
-        client = await self._opened()
         for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
             # An address that hangs leaves time for the others.
             connect = sent.request.timeout_seconds / len(addresses) if left else None
@@ -117,18 +131,13 @@ class Webhooks:
         finally:
             await answer.aclose()
 
-    async def _opened(self) -> httpx.AsyncClient:
+    async def _public(self) -> httpx.AsyncClient:
         if self._client is None:
             # It reads files: not for the event loop.
-            context = self._context if self._context is not None else await asyncio.to_thread(_public)
+            context = await asyncio.to_thread(httpx.create_ssl_context, trust_env=False)
             if self._client is None:
                 self._client = new_client(context)
         return self._client
-
-
-def _public() -> ssl.SSLContext:
-    """The certificates that browsers trust."""
-    return httpx.create_ssl_context(trust_env=False)
 
 
 @dataclass(slots=True)

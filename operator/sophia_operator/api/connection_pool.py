@@ -14,12 +14,12 @@ from sophia_operator.api.named import NamedObject
 from sophia_operator.api.parameter_table import MAX_VALUE_LENGTH
 from sophia_operator.api.pod_settings import PodSettings
 from sophia_operator.api.pool_parameters import MAX_PARAMETERS, described, problem, rules_of_parameters
+from sophia_operator.api.secret_refs import CaRef, SecretKey
 
 #: PostgreSQL cuts longer names short (NAMEDATALEN).
 _MAX_DATABASE_NAME: Final = 63
 #: Databases that every PgBouncer of a pool has beside that of users: its console, one for checks, and a marker.
 RESERVED_DATABASES: Final = ("pgbouncer", "sophia-check", "sophia-config")
-SecretKey = Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)]
 
 
 class PoolRole(StrEnum):
@@ -53,13 +53,6 @@ class CredentialsRef(ApiModel):
     name: ObjectName = Field(description="Name of the Secret, in the pool's namespace.")
     username_key: SecretKey = Field("username", description="Key of the user's name.")
     password_key: SecretKey = Field("password", description="Key of the password.")
-
-
-class CaRef(ApiModel):
-    """A Secret with the certificates that the server's certificate is verified with."""
-
-    name: ObjectName = Field(description="Name of the Secret, in the pool's namespace.")
-    key: SecretKey = Field("ca.crt", description="Key of the certificates, in PEM form.")
 
 
 _CA = "database.sslMode VerifyCA and VerifyFull need database.caSecretRef"

@@ -15,8 +15,8 @@ from sophia_operator.api.common import (
     UnsignedDecimalString,
     rules,
 )
-from sophia_operator.api.connection_pool import CaRef, SecretKey
 from sophia_operator.api.queries import ModelQuery
+from sophia_operator.api.secret_refs import CaRef, SecretKey
 
 MAX_MODELS: Final = 16
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Final
 
 from pydantic import Field, model_validator
 
 from sophia_operator.api.common import ApiModel, DnsLabel, ObjectName, rules
 from sophia_operator.api.recovery_values import Severity
-
-SecretKey = Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)]
+from sophia_operator.api.secret_refs import CaRef, SecretKey
 
 
 class SecretKeyRef(ApiModel):
@@ -28,13 +27,17 @@ class WebhookFormat(StrEnum):
 
 
 _ONE_URL: Final = "webhook needs exactly one of url and urlSecretRef"
+_CA_NEEDS_TLS: Final = "webhook.caSecretRef goes with an https url"
 
 
 class Webhook(ApiModel):
     """A POST to an address."""
 
     model_config = ApiModel.model_config | {
-        "json_schema_extra": rules(("has(self.url) != has(self.urlSecretRef)", _ONE_URL))
+        "json_schema_extra": rules(
+            ("has(self.url) != has(self.urlSecretRef)", _ONE_URL),
+            ("!has(self.caSecretRef) || !has(self.url) || self.url.startsWith('https://')", _CA_NEEDS_TLS),
+        )
     }
 
     url: str | None = Field(
@@ -47,12 +50,17 @@ class Webhook(ApiModel):
         description="Key of a signature in x-sophia-signature: `t=<unix time>,v1=<hexadecimal HMAC-SHA256>` of that "
         "time, a dot and the body.",
     )
+    ca_secret_ref: CaRef | None = Field(
+        None, description="Secret with the certificates to verify the receiver with; the public ones when absent."
+    )
     timeout_seconds: int = Field(5, ge=1, le=30, description="Time for an answer, in seconds.")
 
     @model_validator(mode="after")
-    def _either(self) -> Webhook:
+    def _possible(self) -> Webhook:
         if (self.url is None) == (self.url_secret_ref is None):
             raise ValueError(_ONE_URL)
+        if self.ca_secret_ref is not None and not (self.url or "https://").startswith("https://"):
+            raise ValueError(_CA_NEEDS_TLS)
         return self
 
 
@@ -60,6 +68,9 @@ class RedisStream(ApiModel):
     """An XADD to a stream."""
 
     url_secret_ref: SecretKeyRef = Field(description="Where Redis is, as in `redis://user:password@host:6379/0`.")
+    ca_secret_ref: CaRef | None = Field(
+        None, description="Secret with the certificates to verify Redis with; those of the system when absent."
+    )
     stream: str = Field("sophia:recovery", min_length=1, max_length=256, description="Key of the stream.")
     max_length: int = Field(10_000, ge=1, le=10_000_000, description="About so many entries are kept.")
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Final
 from pydantic import Field, field_validator, model_validator
 
 from sophia_operator.api.common import PRESERVE_UNKNOWN, ApiModel, ObjectName, rules
-from sophia_operator.api.connection_pool import CaRef, Host, SecretKey
+from sophia_operator.api.connection_pool import Host
 from sophia_operator.api.pod_settings import PodSettings
 from sophia_operator.api.redis_parameters import MAX_PARAMETERS, MAX_VALUE_LENGTH, TABLE, described
+from sophia_operator.api.secret_refs import CaRef, SecretKey
 
 
 class EvictionPolicy(StrEnum):

@@ -35,9 +35,12 @@ def url(running: RedisServer, password: str = ADMIN_PASSWORD, path: str = "", sc
     return f"{scheme}://{ADMIN}:{password}@{running.host}:{running.port}{path}"
 
 
-def request(where: str, number: int = 1, seconds: float = 5.0, stream: str = "sophia:recovery") -> SignalRequest:
+def request(
+    where: str, number: int = 1, seconds: float = 5.0, stream: str = "sophia:recovery", ca: str | None = None
+) -> SignalRequest:
     body = json.dumps({"id": f"uid/{number}", "specversion": "1.0"}).encode()
-    return SignalRequest(f"uid/{number}", "ai.sophia.recovery.failed", body, StreamPlace(where, stream, LIMIT), seconds)
+    place = StreamPlace(where, stream, LIMIT, ca)
+    return SignalRequest(f"uid/{number}", "ai.sophia.recovery.failed", body, place, seconds)
 
 
 def entries(running: RedisServer, database: int = 0, stream: str = "sophia:recovery") -> list[dict[str, Any]]:
@@ -123,17 +126,17 @@ async def test_metadata_services_are_no_receivers(redis: RedisServer) -> None:
 
 
 @pytest.mark.parametrize("flavor", list(Flavor))
-async def test_rediss_speaks_tls_and_verifies(flavor: Flavor) -> None:
+async def test_rediss_speaks_tls_and_verifies(signals: OutsideSignals, flavor: Flavor) -> None:
     with server(flavor, tls=True) as running:
-        trusting = OutsideSignals(redis_ca=running.ca)
-        assert await trusting.send(request(url(running, scheme="rediss"))) is None
+        assert await signals.send(request(url(running, scheme="rediss"), ca=running.ca)) is None
         assert len(entries(running)) == 1
-        public = OutsideSignals()
-        untrusted = await public.send(request(url(running, scheme="rediss")))
-        assert untrusted is not None
-        assert "certificate" in untrusted
-        plain = await public.send(request(url(running)))
-        assert plain is not None
-        assert "speaks TLS" in plain
-        await trusting.close()
-        await public.close()
+        for bad, part in (
+            (request(url(running, scheme="rediss")), "certificate"),
+            (request(url(running, scheme="rediss"), ca="what is this"), "the certificates of the CA cannot be read"),
+            (request(url(running)), "speaks TLS"),
+            (request(url(running), ca=running.ca), "does not begin with rediss://"),
+        ):
+            said = await signals.send(bad)
+            assert said is not None
+            assert part in said
+        assert len(entries(running)) == 1

@@ -35,8 +35,9 @@ async def signals() -> AsyncIterator[OutsideSignals]:
     await made.close()
 
 
-def request(url: str, *, key: bytes | None = None, seconds: float = 5.0) -> SignalRequest:
-    return SignalRequest("uid/3", "ai.sophia.recovery.failed", BODY, WebhookPlace(url, CLOUD_EVENTS_JSON, key), seconds)
+def request(url: str, *, key: bytes | None = None, seconds: float = 5.0, ca: str | None = None) -> SignalRequest:
+    place = WebhookPlace(url, CLOUD_EVENTS_JSON, key, ca)
+    return SignalRequest("uid/3", "ai.sophia.recovery.failed", BODY, place, seconds)
 
 
 def limit(fault: str | None) -> float:
@@ -236,7 +237,7 @@ async def test_a_name_server_that_hangs_costs_its_time_limit() -> None:
 
 async def test_certificates_are_verified_for_the_name_in_the_url() -> None:
     issued = postgres_base.authority()
-    context = ssl.create_default_context(cafile=str(issued.ca))
+    ca = issued.ca.read_text()
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_context.load_cert_chain(issued.certificate("server"), issued.key("server"))
 
@@ -244,15 +245,36 @@ async def test_certificates_are_verified_for_the_name_in_the_url() -> None:
         return ["127.0.0.1"]
 
     async with HookServer(tls=server_context) as hook:
-        trusting = OutsideSignals(resolve=resolve, context=context)
-        assert await trusting.send(request(f"https://localhost:{hook.port}/in")) is None
-        other = await trusting.send(request(f"https://hooks.example:{hook.port}/in"))
-        assert other is not None
-        assert "certificate is not trusted" in other
-        public = OutsideSignals(resolve=resolve)
-        unknown = await public.send(request(f"https://localhost:{hook.port}/in"))
-        assert unknown is not None
-        assert "certificate is not trusted" in unknown
+        signals = OutsideSignals(resolve=resolve)
+        url = f"https://localhost:{hook.port}/in"
+        assert await signals.send(request(url, ca=ca)) is None
+        for other in (request(f"https://hooks.example:{hook.port}/in", ca=ca), request(url)):
+            said = await signals.send(other)
+            assert said is not None
+            assert "certificate is not trusted" in said
         assert len(hook.taken) == 1
-        await trusting.close()
-        await public.close()
+        await signals.close()
+
+
+@pytest.mark.parametrize(
+    ("ca", "said"),
+    [
+        ("", "no certificates in PEM form"),
+        ("what is this", "no certificates in PEM form"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be read: "),
+    ],
+)
+async def test_certificates_that_are_none_are_said(
+    signals: OutsideSignals, hook: HookServer, ca: str, said: str
+) -> None:
+    answer = await signals.send(request(hook.url.replace("http://", "https://"), ca=ca))
+    assert answer is not None
+    assert said in answer
+    assert hook.connections == 0
+
+
+async def test_nothing_goes_unverified_where_certificates_are_given(signals: OutsideSignals, hook: HookServer) -> None:
+    answer = await signals.send(request(hook.url, ca=postgres_base.authority().ca.read_text()))
+    assert answer is not None
+    assert "does not begin with https://" in answer
+    assert hook.connections == 0

@@ -64,6 +64,41 @@ async def test_addresses_and_keys_come_from_secrets_as_they_are_now() -> None:
     assert not any("chat.example" in repr(r) or "log.example" in repr(r) for r in world.receivers.requests)
 
 
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+
+
+async def test_certificates_come_from_secrets_too() -> None:
+    hook = {"url": "https://chat.example", "caSecretRef": {"name": "authority"}}
+    stream = {"urlSecretRef": secret(), "caSecretRef": secret("authority", "redis.pem")}
+    world = World({"name": "chat", "webhook": hook}, {"name": "log", "redisStream": stream})
+    world.secrets.put("hooks", url="rediss://log.example/0")
+    world.secrets.put("authority", **{"ca.crt": f"{CERTIFICATE}\n", "redis.pem": f"# of Redis\n{CERTIFICATE}"})
+    world.write("Claimed")
+    await world.settle()
+    found = {type(r.to): r.to.ca for r in world.receivers.requests}
+    assert found == {WebhookPlace: CERTIFICATE, StreamPlace: f"# of Redis\n{CERTIFICATE}"}
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ({}, "has no key ca.crt (spec.signals[chat].webhook.caSecretRef.key)"),
+        (
+            {"ca.crt": "MIIB"},
+            "shop/authority, key ca.crt (spec.signals[chat].webhook.caSecretRef), is not in PEM form: correct it",
+        ),
+    ],
+)
+async def test_nothing_is_sent_while_certificates_are_missing(held: dict[str, str], said: str) -> None:
+    hook = {"url": "https://chat.example", "caSecretRef": {"name": "authority"}}
+    world = World({"name": "chat", "webhook": hook})
+    world.secrets.put("authority", **held)
+    world.write("Claimed")
+    await world.settle()
+    assert said in (world.condition() or ("", ""))[1]
+    assert world.receivers.requests == []
+
+
 async def test_a_fault_in_the_operator_ends_no_queue() -> None:
     class Broken(Receivers):
         async def send(self, request: SignalRequest) -> Answer:

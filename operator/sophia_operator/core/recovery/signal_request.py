@@ -14,6 +14,8 @@ class WebhookPlace:
     content_type: str
     #: Key of the signature; None: not signed.
     hmac_key: bytes | None = field(default=None, repr=False)
+    #: Certificates to verify it with, in PEM form; None: those that browsers trust.
+    ca: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class StreamPlace:
     url: str = field(repr=False)
     stream: str
     max_length: int
+    #: Certificates to verify it with, in PEM form; None: those of the system.
+    ca: str | None = None
 
 
 class Refused(str):

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sophia_operator.api.conditions import Reason
 from sophia_operator.api.recovery_signal import RedisStream, SecretKeyRef, Signal, Webhook, WebhookFormat
+from sophia_operator.api.secret_refs import CaRef
 from sophia_operator.core.recovery.signal_request import SignalRequest, StreamPlace, WebhookPlace
 from sophia_operator.core.recovery.signal_words import CLOUD_EVENTS_JSON, JSON, SignalMessage, cloud_event, slack
 from sophia_operator.ports import Cluster, ClusterError
@@ -61,23 +62,25 @@ class Addresses:
             return f"the API server does not give its Secret: {error.message}"
 
     async def _webhook(self, receiver: tuple[str, str, str], webhook: Webhook, message: SignalMessage) -> SignalRequest:
-        reader = self._reader(receiver, webhook.url_secret_ref, webhook.hmac_secret_ref)
+        reader = self._reader(receiver, webhook.url_secret_ref, webhook.hmac_secret_ref, webhook.ca_secret_ref)
         url = webhook.url or await _text(reader, receiver, webhook.url_secret_ref, "webhook.urlSecretRef")
         key = await _text(reader, receiver, webhook.hmac_secret_ref, "webhook.hmacSecretRef")
+        ca = await _authorities(reader, receiver, webhook.ca_secret_ref, "webhook.caSecretRef")
         is_slack = webhook.format is WebhookFormat.SLACK
         body, content_type = (slack(message), JSON) if is_slack else (cloud_event(message), CLOUD_EVENTS_JSON)
-        to = WebhookPlace(url or "", content_type, key.encode() if key is not None else None)
+        to = WebhookPlace(url or "", content_type, key.encode() if key is not None else None, ca)
         return SignalRequest(message.id, message.type, body, to, float(webhook.timeout_seconds))
 
     async def _stream(
         self, receiver: tuple[str, str, str], stream: RedisStream, message: SignalMessage
     ) -> SignalRequest:
-        reader = self._reader(receiver, stream.url_secret_ref)
+        reader = self._reader(receiver, stream.url_secret_ref, stream.ca_secret_ref)
         url = await _text(reader, receiver, stream.url_secret_ref, "redisStream.urlSecretRef")
-        to = StreamPlace(url or "", stream.stream, stream.max_length)
+        ca = await _authorities(reader, receiver, stream.ca_secret_ref, "redisStream.caSecretRef")
+        to = StreamPlace(url or "", stream.stream, stream.max_length, ca)
         return SignalRequest(message.id, message.type, cloud_event(message), to, _STREAM_SECONDS)
 
-    def _reader(self, receiver: tuple[str, str, str], *references: SecretKeyRef | None) -> SecretReader:
+    def _reader(self, receiver: tuple[str, str, str], *references: SecretKeyRef | CaRef | None) -> SecretReader:
         readers = self._readers.setdefault(receiver[:2], {})
         reader = readers.setdefault(receiver[2], self._new())
         reader.keep_only({reference.name for reference in references if reference is not None})
@@ -85,7 +88,7 @@ class Addresses:
 
 
 async def _text(
-    reader: SecretReader, receiver: tuple[str, str, str], reference: SecretKeyRef | None, field: str
+    reader: SecretReader, receiver: tuple[str, str, str], reference: SecretKeyRef | CaRef | None, field: str
 ) -> str | None:
     """What a key of a Secret holds, without the line break that `echo` leaves behind it; None when none is named.
     Raises MissingError and ClusterError."""
@@ -100,4 +103,15 @@ async def _text(
         raise MissingError(
             Reason.SECRET_KEY_MISSING, f"Secret {place} has only blanks in its key {reference.key}: mend it"
         )
+    return text
+
+
+async def _authorities(
+    reader: SecretReader, receiver: tuple[str, str, str], reference: CaRef | None, field: str
+) -> str | None:
+    """Certificates in PEM form; None when none are named. Raises MissingError and ClusterError."""
+    text = await _text(reader, receiver, reference, field)
+    if reference is not None and "CERTIFICATE-----" not in (text or ""):
+        place = f"{receiver[0]}/{reference.name}, key {reference.key} (spec.signals[{receiver[2]}].{field})"
+        raise MissingError(Reason.SECRET_KEY_MISSING, f"Secret {place}, is not in PEM form: correct it")
     return text
