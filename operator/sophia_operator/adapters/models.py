@@ -12,6 +12,7 @@ from typing import Final
 import httpx
 
 from sophia_operator.adapters.arrivals import Arrivals
+from sophia_operator.adapters.authorities import UnreadableCaError, verifying
 from sophia_operator.adapters.model_connections import new_client
 from sophia_operator.adapters.model_hosts import Hosts
 from sophia_operator.adapters.model_probe import Dialect, Probe
@@ -69,9 +70,8 @@ class HttpModels:
             return ModelFailure(ModelFault.CREDENTIALS_REFUSED, message)
         try:
             client = await self._client(request.base_url.lower().startswith("https://"), request.ca)
-        except (ssl.SSLError, ValueError) as error:
-            reason = getattr(error, "reason", None) or "they are no certificates in PEM form"
-            return ModelFailure(ModelFault.TLS_UNTRUSTED, f"the certificates of the CA cannot be read: {reason}")
+        except UnreadableCaError as error:
+            return ModelFailure(ModelFault.TLS_UNTRUSTED, str(error))
         place = (request.base_url, request.model)
         with self._arrivals.measuring():
             probe = Probe(client, self._hosts, request, self._dialects.get(place, Dialect()), self._arrivals, self._now)
@@ -103,10 +103,7 @@ def _context(tls: bool, ca: str | None) -> ssl.SSLContext:
     """What verifies an endpoint; as for all other requests, None are the certificates that browsers trust."""
     if not tls:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, and costs nothing
-    if ca is None:
-        return httpx.create_ssl_context(trust_env=False)
-    # An empty text would mean those of the system.
-    return ssl.create_default_context(cadata=ca if ca.strip() else "-")
+    return verifying(ca) if ca is not None else httpx.create_ssl_context(trust_env=False)
 
 
 def _is_sendable(key: str) -> bool:

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Awaitable
 from typing import Final
 
+from sophia_operator.adapters.authorities import UnreadableCaError, verifying
 from sophia_operator.adapters.redis_faults import NoAnswerError
 from sophia_operator.core.cache.faults import CacheFailure, CacheFault
 from sophia_operator.core.cache.findings import NodeTls
@@ -20,16 +21,13 @@ def context_of(tls: NodeTls) -> ssl.SSLContext:
     """What verifies a node. It reads files of the system: not for the event loop. Raises NoAnswerError."""
     try:
         return _context(tls.ca)
-    except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or "they are no certificates in PEM form"
-        message = f"the certificates of the CA cannot be read: {reason}"
-        raise NoAnswerError(CacheFailure(CacheFault.TLS_UNTRUSTED, message)) from None
+    except UnreadableCaError as error:
+        raise NoAnswerError(CacheFailure(CacheFault.TLS_UNTRUSTED, str(error))) from None
 
 
 @functools.lru_cache(maxsize=64)
 def _context(ca: str | None) -> ssl.SSLContext:
-    # An empty text would mean those of the system.
-    return ssl.create_default_context(cadata=ca if ca is None or ca.strip() else "-")
+    return verifying(ca) if ca is not None else ssl.create_default_context()
 
 
 async def speaks_plain(address: str, port: int, seconds: float) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import Final
 
 import httpx
 
+from sophia_operator.adapters.authorities import UnreadableCaError, verifying
 from sophia_operator.adapters.http_answers import FAILURES, read
 from sophia_operator.adapters.model_connections import new_client
 from sophia_operator.adapters.model_faults import of_exception
@@ -81,11 +81,9 @@ class Webhooks:
         if sent.to.ca is None:
             return await self._post(await self._public(), sent, url, addresses)
         try:
-            # An empty text would mean the certificates of the system.
-            context = ssl.create_default_context(cadata=sent.to.ca if sent.to.ca.strip() else "-")
-        except (ssl.SSLError, ValueError) as error:
-            reason = getattr(error, "reason", None) or "they are no certificates in PEM form"
-            return f"the certificates of caSecretRef cannot be read: {reason}"
+            context = verifying(sent.to.ca)
+        except UnreadableCaError as error:
+            return str(error)
         async with new_client(context) as client:
             return await self._post(client, sent, url, addresses)
 
