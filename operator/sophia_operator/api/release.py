@@ -248,6 +248,11 @@ class ReleaseStatus(ApiModel):
     promoted_at: Timestamp | None = Field(None, description="When it became the stable release.")
     ended_at: Timestamp | None = Field(None, description="When the rollout ended.")
     without_traffic_since: Timestamp | None = Field(None, description="Since when its weight is zero in the route.")
+    deleted_drain_since: Timestamp | None = Field(
+        None,
+        description="Since when it has all traffic, while a release whose Release somebody deleted is drained as the "
+        "other colour.",
+    )
     not_ready_since: Timestamp | None = Field(None, description="Since when it is short of ready pods.")
     base_replicas: int | None = Field(
         None, ge=0, description="Size when the rollout began; the least size until it ends."

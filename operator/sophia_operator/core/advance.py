@@ -44,6 +44,8 @@ def advance(service: ServiceView, observed: Observed, now: datetime) -> Decision
         if release.status_lost and step is None and taken is not None and taken.step.moved:
             continue  # one repair a pass, from what is seen then
         status = _note_traffic(release, step.status if step is not None else release.status, scene)
+        if release is scene.roles.stable:
+            status = _note_deleted(status, scene)
         status = release_conditions.refresh(release, status, step, scene)
         if status != release.status or release.status_lost:
             changed[release.name] = status
@@ -220,6 +222,21 @@ def _note_traffic(release: ReleaseView, status: ReleaseStatus, scene: Scene) -> 
     if settled and status.without_traffic_since is None:
         return status.model_copy(update={"without_traffic_since": now})
     return status
+
+
+def _note_deleted(status: ReleaseStatus, scene: Scene) -> ReleaseStatus:
+    """The status of the stable release, with since when nothing goes to a release whose Release somebody deleted.
+
+    That one has no status any more to keep it in.
+    """
+    observed, home = scene.observed, status.color
+    if home is None or placement.deleted_occupant(home.other, observed) is None or observed.written_weight(home.other):
+        since = None
+    elif status.deleted_drain_since is None and observed.route is not None and observed.route.in_effect:
+        since = scene.now
+    else:
+        since = status.deleted_drain_since
+    return status if since == status.deleted_drain_since else status.model_copy(update={"deleted_drain_since": since})
 
 
 def _notices(

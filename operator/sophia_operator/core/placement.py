@@ -40,14 +40,15 @@ def placement(service: ServiceView, observed: Observed, now: datetime) -> Placem
 
 
 def _occupants(roles: Roles, observed: Observed, now: datetime) -> dict[Color, str | None]:
-    known = {r.name for r in observed.releases}
     out: dict[Color, str | None] = {}
     for color in Color:
         seen = observed.endpoints.get(color)
-        # The last occupant stays when nobody else needs the colour: no write without a reason. With weight it stays
-        # also when its Release is gone or cannot be read: its pods may be all that serves.
-        stays = seen is not None and (seen.release in known or (observed.written_weight(color) or 0) > 0)
-        out[color] = seen.release if seen is not None and stays else None
+        # The last occupant stays when nobody else needs the colour: no write without a reason. One whose Release is
+        # gone, or cannot be read, stays while it may have traffic: its pods may be all that serves.
+        goes = deleted_occupant(color, observed) is not None and not may_serve_deleted(
+            color, roles.stable, observed, now
+        )
+        out[color] = seen.release if seen is not None and not goes else None
     stable, previous, active = roles.stable, roles.previous, roles.active
     if stable is not None and stable.status.color is not None:
         out[stable.status.color] = stable.name
@@ -59,6 +60,21 @@ def _occupants(roles: Roles, observed: Observed, now: datetime) -> dict[Color, s
     if active is not None and active.status.color is not None and not _must_wait(active, out, roles, observed):
         out[active.status.color] = active.name
     return out
+
+
+def deleted_occupant(color: Color, observed: Observed) -> str | None:
+    """Name of the release that the colour's Service selects, if its Release is gone or cannot be read."""
+    seen = observed.endpoints.get(color)
+    name = seen.release if seen is not None else None
+    return name if name not in {r.name for r in observed.releases} else None
+
+
+def may_serve_deleted(color: Color, stable: ReleaseView | None, observed: Observed, now: datetime) -> bool:
+    """Whether requests may still go to the colour, or be under way there, though nobody keeps its status any more."""
+    if stable is None or observed.written_weight(color):
+        return True
+    since = stable.status.deleted_drain_since
+    return since is None or now < since + timedelta(seconds=stable.spec.snapshot.plan.drain_seconds)
 
 
 def _must_wait(active: ReleaseView, occupants: Mapping[Color, str | None], roles: Roles, observed: Observed) -> bool:
@@ -185,6 +201,8 @@ def next_change(service: ServiceView, observed: Observed, now: datetime) -> floa
     moments: list[datetime] = []
     if roles.stable is not None and roles.previous is not None:
         moments.append(kept_until(roles.stable))
+    if roles.stable is not None and (since := roles.stable.status.deleted_drain_since) is not None:
+        moments.append(since + timedelta(seconds=roles.stable.spec.snapshot.plan.drain_seconds))
     for release in observed.releases:
         plan, status = release.spec.snapshot.plan, release.status
         if release in (roles.stable, roles.active):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from sophia_operator.api.conditions import ConditionType, find
 from sophia_operator.api.managed_service import ManagedServiceStatus
 from sophia_operator.api.release import Color, Intent
+from sophia_operator.core.decision import RequeueAfter
 from tests.support.sim import promoted_twice, settled, until
 
 
@@ -318,6 +320,41 @@ def test_only_release_that_is_deleted_serves_until_another_can() -> None:
     world.broken.clear()
     world.run(10)
     assert world.weight_of("app-2") == 100
+
+
+@pytest.mark.parametrize("lag_seconds", [0, 30])
+def test_release_that_is_deleted_is_drained_once_the_gateway_follows(lag_seconds: int) -> None:
+    """Nobody keeps a status of it; its colour is neither emptied nor taken while requests may be under way to it."""
+    world = settled(rollout={"drainSeconds": 20})
+    world.change(image="app:2", rollout={"drainSeconds": 20})
+    until(world, "app-2", "Promoted")
+    world.run(400)
+    del world.releases["app-2"]
+    world.broken.add("app-1")
+    world.run(3)
+    world.broken.clear()
+    world.lagging = lag_seconds > 0
+    world.run(lag_seconds)
+    world.lagging = False
+    for _ in range(20):
+        world.run(1)
+        assert world.weights == {Color.BLUE: 100, Color.GREEN: 0}
+        assert world.selects[Color.GREEN] == "app-2"
+        assert world.sizes["app-2"] == 2
+    world.run(5)
+    assert world.selects[Color.GREEN] == "app-3"
+    assert "app-2" not in world.sizes
+    assert world.releases["app-1"].status.deleted_drain_since is None
+
+
+def test_settled_service_wakes_when_a_release_that_was_deleted_is_drained() -> None:
+    world = settled(rollout={"drainSeconds": 20})
+    world.selects[Color.GREEN] = "app-0"
+    world.step()
+    assert world.step().next == RequeueAfter(20.0)
+    world.now += timedelta(seconds=20)
+    world.step()
+    assert world.selects[Color.GREEN] is None
 
 
 def test_colour_of_a_release_that_lost_its_status_and_its_pods_is_not_taken_until_it_is_drained() -> None:

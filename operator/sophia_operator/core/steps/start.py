@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sophia_operator.api.conditions import PAUSES, Reason
 from sophia_operator.api.release import Color, ReleaseState, WeightStatus
-from sophia_operator.core.placement import is_busy, is_drained
+from sophia_operator.core.placement import deleted_occupant, is_busy, is_drained, may_serve_deleted
 from sophia_operator.core.recovery import interlock
 from sophia_operator.core.scene import Scene
 from sophia_operator.core.steps import hold
@@ -77,6 +77,9 @@ def _busy(release: ReleaseView, color: Color, scene: Scene) -> str | None:
     seen = scene.observed.endpoints.get(color)
     occupant = seen.release if seen is not None else None
     stable = scene.roles.stable
+    deleted = deleted_occupant(color, scene.observed)
+    if stable is not None and deleted is not None and may_serve_deleted(color, stable, scene.observed, scene.now):
+        return f"{deleted}, whose Release is gone, is still draining as {color.value}"
     if stable is not None and occupant == stable.name:
         # It was found there, and moved: since it is stable, all new requests go to its own colour.
         left = stable.spec.snapshot.plan.drain_seconds - seconds_since(stable.status.promoted_at, scene.now)
