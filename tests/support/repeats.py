@@ -1,4 +1,4 @@
-"""A test that failed may run once more (see docs/design/testing.md); it has its whole time limit then."""
+"""A test that failed may run once more (see docs/design/testing.md): with its whole time limit, nothing is hidden."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 _LIMIT = pytest.StashKey[Any]()
+#: Subtests that failed in this run, in the process that tells of all tests.
+_failed_parts: list[pytest.SubtestReport] = []
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -22,3 +24,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if getattr(item, "execution_count", 1) > 1 and (limit := item.stash.get(_LIMIT, None)) is not None:
         item.config.hook.pytest_timeout_cancel_timer(item=item)
         item.config.hook.pytest_timeout_set_timer(item=item, settings=limit)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what failed in a part of a test: what runs the test again takes that out of the books."""
+    if isinstance(report, pytest.SubtestReport) and report.failed:
+        _failed_parts.append(report)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the parts that failed in tests which ran once more; the plugin that runs them again shows the others."""
+    failed = terminalreporter.stats.get("failed", [])
+    for report in _failed_parts:
+        if not any(report is other for other in failed):
+            terminalreporter.write_sep("_", f"RERUN {report.nodeid} [{report.context.msg}]")
+            terminalreporter.write_line(report.longreprtext)

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 
 _CONFTEST = """
-from tests.support.repeats import pytest_runtest_setup, pytest_timeout_set_timer
+from tests.support.repeats import *
 """
 _TESTS = """
 from pathlib import Path
@@ -25,6 +25,14 @@ def test_fails_at_first(number):
     if not seen.exists():
         seen.touch()
         raise AssertionError(f"how it failed: {number}")
+
+
+def test_has_a_part_that_fails(subtests):
+    seen = Path(__file__).with_name("part")
+    with subtests.test("the part"):
+        if not seen.exists():
+            seen.touch()
+            raise AssertionError("how the part failed")
 
 
 @pytest.mark.timeout(2)
@@ -48,6 +56,14 @@ def test_a_test_that_failed_runs_once_more_and_is_shown(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert "2 passed, 2 rerun" in done.stdout
     assert all(f"AssertionError: how it failed: {number}" in done.stdout for number in range(2))
+
+
+def test_parts_that_failed_are_shown_too(tmp_path: Path) -> None:
+    done = ran(tmp_path, _TESTS % 1, "-k", "part")
+    assert done.returncode == 0, done.stdout
+    assert "1 rerun" in done.stdout
+    assert "[the part]" in done.stdout
+    assert "AssertionError: how the part failed" in done.stdout
 
 
 def test_many_of_them_fail_the_run(tmp_path: Path) -> None:
