@@ -33,7 +33,7 @@ def route(
     *,
     fallbacks: Sequence[str] = (),
     revision: int = 1,
-    timeout_seconds: int = 1,
+    timeout_seconds: int = 20,
     port: int = 4000,
 ) -> ModelRouteView:
     """A route as the operator decided it."""

