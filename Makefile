@@ -9,7 +9,8 @@ RUN := $(UV) run --quiet --frozen
 SOURCES := operator hack tests bench
 # End-to-end tests mostly wait for pods and stages: they run beside each other, each in the order that they are given.
 BESIDE := --numprocesses 4 --maxprocesses 4 --maxschedchunk 1
-# A test that failed runs once more, up to three of them in a run; how it failed is shown in any case (docs/design/testing.md).
+# A test that failed runs once more, up to three of them in a part; how it failed is shown in any case: see
+# docs/design/testing.md.
 REPEAT := --reruns 1 --max-suite-reruns 3 --rerun-show-tracebacks
 CLUSTER_CLI := $(RUN) python -m hack.cluster
 

@@ -8,11 +8,10 @@ from statistics import median
 import pytest
 from hypothesis import settings
 
-from tests.support import own_cluster, repeats
+from tests.support import own_cluster
 from tests.support.apiserver import pytest_collection_finish as pytest_collection_finish  # noqa: PLC0414 - a hook
-from tests.support.repeats import pytest_runtest_logreport as pytest_runtest_logreport  # noqa: PLC0414 - a hook
-from tests.support.repeats import pytest_runtest_setup as pytest_runtest_setup  # noqa: PLC0414 - a hook
-from tests.support.repeats import pytest_timeout_set_timer as pytest_timeout_set_timer  # noqa: PLC0414 - a hook
+
+pytest_plugins = ["tests.support.repeats"]
 
 # Whole runs have a time limit; that one example took long on a busy machine says nothing. Each run draws the same
 # examples, so that a change is judged by itself; `make test-search` draws others each time, to find what is not known.
@@ -53,7 +52,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Add the books of all tests up."""
-    repeats.pytest_terminal_summary(terminalreporter)
     sums = {"sent": 0, "lost": 0, "repeated": 0, "lost_by_crash": 0, "app_errors": 0}
     sums |= {"transactions": 0, "transactions_lost": 0, "cache_writes": 0, "cache_refusals": 0, "cache_lost": 0}
     sums |= {"model_requests": 0, "model_failed": 0}

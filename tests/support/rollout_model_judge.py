@@ -102,10 +102,10 @@ class Rules(StatusRules):
         if self.meddled and self._is_unseen(about) and route is not None and not route.weights.get(color):
             return  # somebody gave the colour traffic, and the operator cannot know it yet
         has_traffic = (self._world.data_weights or {}).get(color, 0) > 0
-        occupant: str | None = str(_selected(before))
-        if occupant is not None and self._world.api.get(RELEASE, occupant) is None:
-            occupant = self.stable()  # nobody knows the drain time of a release that is gone
-        if occupant is None or self._is_word_broken(self._drain(occupant)):
+        occupant = str(_selected(before))
+        # Nobody knows the drain time of a release that is gone.
+        drained = occupant if self._world.api.get(RELEASE, occupant) is not None else self.stable()
+        if drained is None or self._is_word_broken(self._drain(drained)):
             return
         if has_traffic:
             raise self.broke(

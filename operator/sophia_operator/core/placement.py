@@ -73,8 +73,13 @@ def may_serve_deleted(color: Color, stable: ReleaseView | None, observed: Observ
     """Whether requests may still go to the colour, or be under way there, though nobody keeps its status any more."""
     if stable is None or observed.written_weight(color):
         return True
+    until = _deleted_drained_at(stable)
+    return until is None or now < until
+
+
+def _deleted_drained_at(stable: ReleaseView) -> datetime | None:
     since = stable.status.deleted_drain_since
-    return since is None or now < since + timedelta(seconds=stable.spec.snapshot.plan.drain_seconds)
+    return since + timedelta(seconds=stable.spec.snapshot.plan.drain_seconds) if since is not None else None
 
 
 def _must_wait(active: ReleaseView, occupants: Mapping[Color, str | None], roles: Roles, observed: Observed) -> bool:
@@ -201,8 +206,8 @@ def next_change(service: ServiceView, observed: Observed, now: datetime) -> floa
     moments: list[datetime] = []
     if roles.stable is not None and roles.previous is not None:
         moments.append(kept_until(roles.stable))
-    if roles.stable is not None and (since := roles.stable.status.deleted_drain_since) is not None:
-        moments.append(since + timedelta(seconds=roles.stable.spec.snapshot.plan.drain_seconds))
+    if roles.stable is not None and (drained_at := _deleted_drained_at(roles.stable)) is not None:
+        moments.append(drained_at)
     for release in observed.releases:
         plan, status = release.spec.snapshot.plan, release.status
         if release in (roles.stable, roles.active):

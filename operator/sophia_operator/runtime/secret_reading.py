@@ -162,13 +162,18 @@ def text_of(place: str, content: Content, key: str, field: str, *, other: str = 
         raise MissingError(Reason.SECRET_KEY_MISSING, message) from None
 
 
+def require_pem(place: str, key: str, field: str, text: str, mark: str = "CERTIFICATE-----") -> None:
+    """Raise MissingError when the text in that key of a Secret is not in PEM form, as its `mark` says."""
+    if mark not in text:
+        message = f"Secret {place}, key {key} ({field}), is not in PEM form: correct it"
+        raise MissingError(Reason.SECRET_KEY_MISSING, message)
+
+
 def certificate_of(place: str, content: Content, chain_key: str, key_key: str, field: str) -> tuple[str, str]:
     """A certificate and its key, both in PEM form. Raises MissingError."""
     chain, key = (text_of(place, content, part, field, other="Secret") for part in (chain_key, key_key))
-    for part, text, mark in ((chain_key, chain, "CERTIFICATE-----"), (key_key, key, "PRIVATE KEY-----")):
-        if mark not in text:
-            message = f"Secret {place}, key {part} ({field}), is not in PEM form: correct it"
-            raise MissingError(Reason.SECRET_KEY_MISSING, message)
+    require_pem(place, chain_key, field, chain)
+    require_pem(place, key_key, field, key, "PRIVATE KEY-----")
     if "ENCRYPTED" in key:
         message = f"Secret {place}, key {key_key} ({field}), asks for a passphrase: give the key without one"
         raise MissingError(Reason.SECRET_KEY_MISSING, message)

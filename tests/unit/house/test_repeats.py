@@ -9,9 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 
-_CONFTEST = """
-from tests.support.repeats import *
-"""
+_CONFTEST = 'pytest_plugins = ["tests.support.repeats"]\n'
 _TESTS = """
 from pathlib import Path
 from time import sleep

@@ -24,6 +24,7 @@ from sophia_operator.runtime.secret_reading import (
     certificate_of,
     noting,
     refused,
+    require_pem,
     text_of,
 )
 from sophia_operator.runtime.store import ObjectStore
@@ -110,9 +111,7 @@ class TierAccessReader:
         content = await self._secrets.given(tier.namespace, name, _TLS)
         chain, key = certificate_of(place, content, CERTIFICATE, KEY, _TLS)
         ca = text_of(place, content, CA, _TLS, other="Secret")
-        if "CERTIFICATE-----" not in ca:
-            message = f"Secret {place}, key {CA} ({_TLS}), is not in PEM form: correct it"
-            raise MissingError(Reason.SECRET_KEY_MISSING, message)
+        require_pem(place, CA, _TLS, ca)
         # The key is as secret as it is random: nobody can guess it and compare.
         return ca, versioned_hash([ca, chain, key])
 

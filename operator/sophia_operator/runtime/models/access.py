@@ -11,7 +11,7 @@ from sophia_operator.api.model_endpoint import ApiKeyRef, Model
 from sophia_operator.core.model.views import ModelAccess, ModelRouteView
 from sophia_operator.core.views import Blocker
 from sophia_operator.ports import Cluster, ClusterError
-from sophia_operator.runtime.secret_reading import SecretReader, noting, refused, text_of
+from sophia_operator.runtime.secret_reading import SecretReader, noting, refused, require_pem, text_of
 from sophia_operator.runtime.store import ObjectStore
 
 _GATEWAY_KEY: Final = "spec.gateway.liteLLM.credentialsSecretRef"
@@ -71,9 +71,9 @@ class RouteAccessReader:
         if authority is not None:
             where = f"{place}.endpoint.caSecretRef"
             ca = await self._text(namespace, authority.name, authority.key, where, problems)
-            if ca is not None and "CERTIFICATE-----" not in ca:
-                message = f"Secret {namespace}/{authority.name}, key {authority.key} ({where}), is not in PEM form"
-                problems.append(Blocker(Reason.SECRET_KEY_MISSING, f"{message}: correct it"))
+            if ca is not None:
+                with noting(problems):
+                    require_pem(f"{namespace}/{authority.name}", authority.key, where, ca)
         return api_key, ca
 
     async def _key(self, namespace: str, reference: ApiKeyRef, where: str, problems: list[Blocker]) -> str | None:

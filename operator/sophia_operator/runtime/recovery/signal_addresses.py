@@ -13,7 +13,7 @@ from sophia_operator.api.secret_refs import CaRef
 from sophia_operator.core.recovery.signal_request import SignalRequest, StreamPlace, WebhookPlace
 from sophia_operator.core.recovery.signal_words import CLOUD_EVENTS_JSON, JSON, SignalMessage, cloud_event, slack
 from sophia_operator.ports import Cluster, ClusterError
-from sophia_operator.runtime.secret_reading import MissingError, SecretReader, text_of
+from sophia_operator.runtime.secret_reading import MissingError, SecretReader, require_pem, text_of
 from sophia_operator.runtime.store import ObjectStore
 
 _STREAM_SECONDS: Final = 5.0
@@ -111,7 +111,6 @@ async def _authorities(
 ) -> str | None:
     """Certificates in PEM form; None when none are named. Raises MissingError and ClusterError."""
     text = await _text(reader, receiver, reference, field)
-    if reference is not None and "CERTIFICATE-----" not in (text or ""):
-        place = f"{receiver[0]}/{reference.name}, key {reference.key} (spec.signals[{receiver[2]}].{field})"
-        raise MissingError(Reason.SECRET_KEY_MISSING, f"Secret {place}, is not in PEM form: correct it")
+    if reference is not None and text is not None:
+        require_pem(f"{receiver[0]}/{reference.name}", reference.key, f"spec.signals[{receiver[2]}].{field}", text)
     return text
